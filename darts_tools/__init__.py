@@ -1,0 +1,1 @@
+"""Differentiable search: alphas, architect and genotype derivation."""

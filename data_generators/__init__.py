@@ -1,0 +1,1 @@
+"""Synthetic DeepSEA-format data and random architectures."""

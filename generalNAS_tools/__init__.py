@@ -1,0 +1,1 @@
+"""The trunk: search space, networks, data, training loop and run directory."""
