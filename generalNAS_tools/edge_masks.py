@@ -77,8 +77,7 @@ def edges_of_node(edges: tuple[Edge, ...], node: int) -> list[int]:
 
 def active_edges(mask: BoolArray) -> BoolArray:
     """Edges with at least one primitive, `none` included: (E, P) → (E,)."""
-    active: BoolArray = mask.any(axis=1)
-    return active
+    return np.asarray(mask.any(axis=1))
 
 
 def genotype_from_masks(masks: Masks) -> Genotype:

@@ -182,8 +182,14 @@ class _PickledArray:
         self.state = state
 
 
-def _as_tuple(*fields: Any) -> tuple[Any, ...]:
-    return fields
+class _PickledGenotype(tuple[Any, ...]):
+    """Stands in for the 2021 system's named tuple."""
+
+    __slots__ = ()
+
+    def __new__(cls, *fields: Any) -> "_PickledGenotype":
+        """Takes the named tuple's fields as separate arguments."""
+        return super().__new__(cls, fields)
 
 
 def _as_range(*limits: int) -> list[int]:
@@ -204,7 +210,7 @@ class _GenotypeUnpickler(pickle.Unpickler):
         if module.split(".")[0] == "numpy" and name in numpy_names:
             return _PickledArray
         if name == "Genotype":
-            return _as_tuple
+            return _PickledGenotype
         if module in {"builtins", "__builtin__"} and name in {"range", "xrange"}:
             return _as_range
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, refused")
