@@ -1,0 +1,46 @@
+"""The final network: one genotype's operations, trained from scratch."""
+
+from torch import Tensor, nn
+
+from generalNAS_tools.cells import FinalCell
+from generalNAS_tools.genotypes import Genotype
+from generalNAS_tools.network import Network, NetworkOptions, NetworkOutput, cell_shapes
+from generalNAS_tools.rhn import FinalRHN
+
+
+class FinalNetwork(nn.Module):
+    """A network with exactly the operations of a genotype.
+
+    Args:
+        genotype: the architecture.
+        options: its frame.
+        drop_path: probability at which a path is dropped per sequence, while training.
+    """
+
+    def __init__(
+        self, genotype: Genotype, options: NetworkOptions, *, drop_path: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.drop_path = drop_path
+        shapes = cell_shapes(options.init_channels, options.layers)
+        cells = [
+            FinalCell(
+                genotype.reduce if shape.is_reduction else genotype.normal,
+                in_channels=shape.in_channels,
+                channels=shape.channels,
+                stride=shape.stride,
+                previous_stride=shape.previous_stride,
+            )
+            for shape in shapes
+        ]
+        rhn = FinalRHN(
+            4 * shapes[-1].channels,
+            genotype.rnn,
+            dropoutx=options.dropoutx,
+            dropouth=options.dropouth,
+        )
+        self.network = Network(cells, rhn, options=options)
+
+    def forward(self, x: Tensor) -> NetworkOutput:
+        """Logits and RHN outputs of one-hot DNA `x`, (B, 4, L)."""
+        return self.network(x, [self.drop_path] * len(self.network.cells))

@@ -1,0 +1,144 @@
+"""The frame every searched network shares: stem, cells, RHN, head (SPEC 1.4).
+
+Dimension letters: B batch, C channels, L sequence length (bp), T RHN time steps, H RHN width.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+STEM_MULTIPLIER = 3
+HEAD_SIZE = 925
+HEAD_DROPOUT = 0.1
+INIT_RANGE = 0.04
+
+
+class NetworkOutput(NamedTuple):
+    """What a forward pass gives.
+
+    Attributes:
+        logits: (B, targets).
+        rhn_outputs: (T, B, H), or None for a network without an RHN.
+    """
+
+    logits: Tensor
+    rhn_outputs: Tensor | None
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What fixes a network beside its operations.
+
+    Attributes:
+        seq_size: length L of the sequences in bp.
+        num_targets: number of chromatin features.
+        init_channels: C of the first cell.
+        layers: number of cells.
+        dropoutx: rate of the RHN's input mask.
+        dropouth: rate of the RHN's hidden mask.
+    """
+
+    seq_size: int
+    num_targets: int
+    init_channels: int = 8
+    layers: int = 6
+    dropoutx: float = 0.1
+    dropouth: float = 0.05
+
+
+class CellShape(NamedTuple):
+    """How one cell is built into the network.
+
+    Attributes:
+        in_channels: channels of the outputs of the cell before the previous, and the previous.
+        channels: C of the cell's states; its output has 4C.
+        stride: 1 for a normal cell, 2 or 3 for a reduction cell.
+        previous_stride: the previous cell's stride, 1 unless that was a reduction cell.
+    """
+
+    in_channels: tuple[int, int]
+    channels: int
+    stride: int
+    previous_stride: int
+
+    @property
+    def is_reduction(self) -> bool:
+        """Whether the cell takes the reduction genotype."""
+        return self.stride > 1
+
+
+def cell_shapes(init_channels: int, layers: int) -> list[CellShape]:
+    """Shapes of the cells: cell i is normal if i % 3 == 0, else it reduces (cell 5 by 3)."""
+    before, previous = (STEM_MULTIPLIER * init_channels,) * 2
+    channels, previous_stride = init_channels, 1
+    shapes = []
+    for i in range(layers):
+        stride = 1 if i % 3 == 0 else 3 if i == 5 else 2
+        channels *= 2 if stride > 1 else 1
+        shapes.append(CellShape((before, previous), channels, stride, previous_stride))
+        before, previous, previous_stride = previous, 4 * channels, stride
+    return shapes
+
+
+def num_time_steps(seq_size: int, shapes: Sequence[CellShape]) -> int:
+    """Length T of the last cell's output for sequences of `seq_size` bp."""
+    for shape in shapes:
+        seq_size = -(-seq_size // shape.stride)
+    return seq_size
+
+
+class Network(nn.Module):
+    """Stem, the given cells, the given RHN, and the head."""
+
+    def __init__(
+        self,
+        cells: Iterable[nn.Module],
+        rhn: nn.Module,
+        *,
+        options: NetworkOptions,
+    ) -> None:
+        super().__init__()
+        shapes = cell_shapes(options.init_channels, options.layers)
+        stem_channels = shapes[0].in_channels[0]
+        self.stem = nn.Sequential(
+            nn.Conv1d(4, stem_channels, 13, padding=6, bias=False), nn.BatchNorm1d(stem_channels)
+        )
+        self.cells = nn.ModuleList(cells)
+        self.rhn = rhn
+        width = num_time_steps(options.seq_size, shapes) * 4 * shapes[-1].channels
+        self.head = nn.Sequential(
+            nn.Dropout(HEAD_DROPOUT),
+            nn.Linear(width, HEAD_SIZE),
+            nn.ReLU(),
+            nn.Linear(HEAD_SIZE, options.num_targets),
+        )
+        for layer in self.head:
+            if isinstance(layer, nn.Linear):
+                nn.init.uniform_(layer.weight, -INIT_RANGE, INIT_RANGE)
+                nn.init.zeros_(layer.bias)
+
+    def forward(
+        self, x: Tensor, cell_inputs: Sequence[Any], rhn_inputs: tuple[Any, ...] = ()
+    ) -> NetworkOutput:
+        """Runs the network on one-hot DNA.
+
+        Args:
+            x: (B, 4, L).
+            cell_inputs: what each cell takes besides its two input states.
+            rhn_inputs: what the RHN takes besides its input sequence.
+        """
+        state0 = state1 = self._stem(x)
+        for cell, cell_input in zip(self.cells, cell_inputs, strict=True):
+            state0, state1 = state1, cell(state0, state1, cell_input)
+        outputs = self.rhn(state1.permute(2, 0, 1), *rhn_inputs)
+        return NetworkOutput(self.head(outputs.transpose(0, 1).flatten(1)), outputs)
+
+    def _stem(self, x: Tensor) -> Tensor:
+        """The stem in channels-last memory, which the cells keep: (B, 4, L) → (B, C, L)."""
+        convolution, norm = self.stem
+        x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        x = nn.functional.conv2d(x, convolution.weight.unsqueeze(2), padding=(0, 6))
+        return norm(x.squeeze(2))
