@@ -1,0 +1,198 @@
+"""Streaming F1 for training; AUROC and AUPRC per target for the test set.
+
+Dimension letters: B batch; N sequences of the test set.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+from torch import Tensor
+from tqdm import tqdm
+
+Metrics = dict[str, Any]
+
+DEEPSEA_CATEGORIES = {"DNase": range(125), "TF": range(125, 815), "histone": range(815, 919)}
+"""Target indices of DeepSEA's three kinds of chromatin feature."""
+DEEPSEA_TARGETS = 919
+TARGETS_PER_BLOCK = 16
+"""Targets copied at a time: one cache line of float32, so each row is fetched once a block."""
+
+
+class StreamingF1:
+    """F1 at threshold 0.5 from counts that stay on the device until they are read.
+
+    Args:
+        num_targets: number of binary targets.
+        device: where the counts accumulate.
+    """
+
+    def __init__(self, num_targets: int, device: torch.device | str) -> None:
+        self._counts = torch.zeros(3, num_targets, dtype=torch.int64, device=device)
+
+    @torch.no_grad()
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Counts a batch without waiting for the device.
+
+        Args:
+            logits: (B, num_targets); positive means predicted.
+            labels: (B, num_targets), 0 or 1 of any dtype.
+        """
+        predicted = logits > 0
+        positive = labels > 0
+        self._counts[0] += (predicted & positive).sum(0)
+        self._counts[1] += (predicted & ~positive).sum(0)
+        self._counts[2] += (~predicted & positive).sum(0)
+
+    def compute(self) -> float:
+        """F1 averaged over targets by their number of positives; 0 where it is undefined."""
+        hits, false_alarms, misses = self._counts.cpu().double()
+        support = hits + misses
+        f1 = 2 * hits / (2 * hits + false_alarms + misses).clamp(min=1)
+        return float((f1 * support).sum() / support.sum().clamp(min=1))
+
+    def reset(self) -> None:
+        """Starts counting anew."""
+        self._counts.zero_()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The counts, (3, num_targets): true positives, false positives, false negatives."""
+        return {"counts": self._counts.clone()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Takes over the counts of `state_dict`.
+
+        Raises:
+            ValueError: the counts belong to another number of targets.
+        """
+        counts = state["counts"]
+        if counts.shape != self._counts.shape:
+            raise ValueError(
+                f"F1 counts have shape {tuple(counts.shape)}; expected {tuple(self._counts.shape)}"
+            )
+        self._counts.copy_(counts)
+
+
+def test_metrics(labels: NDArray[np.bool_], predictions: NDArray[np.float32]) -> Metrics:
+    """AUROC and AUPRC of every target that has both classes, and their summaries.
+
+    Args:
+        labels: (N, targets).
+        predictions: (N, targets), probabilities or logits; may be memory-mapped.
+
+    Returns:
+        A JSON-ready dict: `num_targets`, `num_scored`, `num_unscorable`, `unscorable`
+        (indices), `auroc` and `auprc` per target (None where unscorable), `summary` with
+        the median and mean of both and, for DeepSEA's 919 targets, the same per category
+        in `categories`. None stands for an undefined value.
+
+    Raises:
+        ValueError: the shapes differ or a prediction is not finite.
+    """
+    if labels.ndim != 2 or labels.shape != predictions.shape:
+        raise ValueError(
+            f"labels {labels.shape} and predictions {predictions.shape} must both be (N, targets)"
+        )
+    auroc: list[float | None] = []
+    auprc: list[float | None] = []
+    for truth, scores in _columns(labels, predictions):
+        scorable = truth.any() and not truth.all()
+        auroc.append(float(roc_auc_score(truth, scores)) if scorable else None)
+        auprc.append(float(average_precision_score(truth, scores)) if scorable else None)
+    unscorable = [target for target, value in enumerate(auroc) if value is None]
+    metrics: Metrics = {
+        "num_targets": len(auroc),
+        "num_scored": len(auroc) - len(unscorable),
+        "num_unscorable": len(unscorable),
+        "unscorable": unscorable,
+        "summary": _summary(auroc, auprc, range(len(auroc))),
+        "auroc": auroc,
+        "auprc": auprc,
+    }
+    if len(auroc) == DEEPSEA_TARGETS:
+        metrics["categories"] = {
+            name: _summary(auroc, auprc, targets) for name, targets in DEEPSEA_CATEGORIES.items()
+        }
+    return metrics
+
+
+def average_reverse_complement(
+    predictions: NDArray[np.float32], labels: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Averages the predictions of each sequence and of its reverse complement.
+
+    The caller has checked that the second half of the sequences are the reverse complements
+    of the first; their labels are checked here.
+
+    Args:
+        predictions: (N, targets), the reverse complements in the second half.
+        labels: (N, targets).
+
+    Returns:
+        (N / 2, targets).
+
+    Raises:
+        ValueError: N is odd, the shapes differ or a label differs between the halves.
+    """
+    if predictions.shape != labels.shape or len(labels) % 2:
+        raise ValueError(
+            f"averaging reverse complements needs an even number of sequences; got predictions "
+            f"{predictions.shape} and labels {labels.shape}"
+        )
+    half = len(labels) // 2
+    differing = np.flatnonzero((labels[:half] != labels[half:]).any(axis=1))
+    if differing.size:
+        raise ValueError(
+            f"labels of sequence {differing[0]} and of its reverse complement "
+            f"{differing[0] + half} differ ({differing.size} such pairs)"
+        )
+    return np.asarray((predictions[:half] + predictions[half:]) / 2, dtype=predictions.dtype)
+
+
+def format_metrics(metrics: Metrics) -> str:
+    """A short table of what `test_metrics` returns, for the log."""
+    columns = ("median_auroc", "mean_auroc", "median_auprc", "mean_auprc")
+    lines = [
+        f"{metrics['num_targets']} targets, {metrics['num_unscorable']} without both classes "
+        f"{metrics['unscorable'][:5]}{'…' if metrics['num_unscorable'] > 5 else ''}",
+        f"{'':8}{'scored':>8}" + "".join(f"{name.replace('_', ' '):>14}" for name in columns),
+    ]
+    for name, summary in {"all": metrics["summary"], **metrics.get("categories", {})}.items():
+        values = (summary[column] for column in columns)
+        cells = "".join(f"{'-' if value is None else f'{value:.4f}':>14}" for value in values)
+        lines.append(f"{name:8}{summary['num_scored']:>8}{cells}")
+    return "\n".join(lines)
+
+
+def _columns(
+    labels: NDArray[np.bool_], predictions: NDArray[np.float32]
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float32]]]:
+    """Labels and predictions target by target, each (N,) and contiguous."""
+    for start in tqdm(
+        range(0, labels.shape[1], TARGETS_PER_BLOCK), desc="metrics", disable=None, leave=False
+    ):
+        block = slice(start, start + TARGETS_PER_BLOCK)
+        truths = np.ascontiguousarray(labels[:, block].T, dtype=bool)
+        scores = np.ascontiguousarray(predictions[:, block].T)
+        bad = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+        if bad.size:
+            raise ValueError(f"predictions of target {start + bad[0]} hold NaN or infinity")
+        yield from zip(truths, scores, strict=True)
+
+
+def _summary(
+    auroc: list[float | None], auprc: list[float | None], targets: range
+) -> dict[str, float | int | None]:
+    rocs = [value for t in targets if (value := auroc[t]) is not None]
+    precisions = [value for t in targets if (value := auprc[t]) is not None]
+    return {
+        "num_scored": len(rocs),
+        "median_auroc": float(np.median(rocs)) if rocs else None,
+        "mean_auroc": math.fsum(rocs) / len(rocs) if rocs else None,
+        "median_auprc": float(np.median(precisions)) if precisions else None,
+        "mean_auprc": math.fsum(precisions) / len(precisions) if precisions else None,
+    }
