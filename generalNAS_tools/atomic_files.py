@@ -27,10 +27,15 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         temporary.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
-        raise ValueError(f"{path}: can't be written ({error.strerror or error})") from error
+    except (OSError, RuntimeError) as error:
+        # torch.save on a full disk raises a RuntimeError while it handles the OSError.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise ValueError(f"{path}: can't be written ({cause.strerror or cause})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,13 +3,14 @@
 import io
 import json
 import os
-import pickle
+import reprlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from generalNAS_tools.atomic_files import atomic_write
+from generalNAS_tools.pickled_genotypes import unpickle_genotype
 
 CNN_PRIMITIVES = (
     "none",
@@ -82,9 +83,8 @@ def read_genotype(path: str | os.PathLike[str]) -> Genotype:
         raise ValueError(f"--genotype_file {path}: no such file; expected a genotype (.npy)")
     if path.stat().st_size > MAX_GENOTYPE_BYTES:
         raise ValueError(f"{path}: {path.stat().st_size} bytes is too large for a genotype")
-    raw = path.read_bytes()
     try:
-        value = _decode(raw)
+        value = _decode(path.read_bytes())
     except Exception as error:
         raise ValueError(f"{path}: not a genotype file ({_one_line(error)})") from error
     return parse_genotype(value, source=str(path))
@@ -135,12 +135,14 @@ def _genes(value: Any, field: str, source: str) -> tuple[Gene, ...]:
         name, state = pair
         if name not in primitives[1:]:
             raise ValueError(
-                f"{source}: {field}[{position}] is {name!r}; expected one of {primitives[1:]}"
+                f"{source}: {field}[{position}] is {reprlib.repr(name)}; "
+                f"expected one of {primitives[1:]}"
             )
         states = inputs + position // per_node
         if isinstance(state, bool) or not isinstance(state, int) or not 0 <= state < states:
             raise ValueError(
-                f"{source}: {field}[{position}] takes state {state!r}; expected 0..{states - 1}"
+                f"{source}: {field}[{position}] takes state {reprlib.repr(state)}; "
+                f"expected 0..{states - 1}"
             )
         genes.append((str(name), state))
     return tuple(genes)
@@ -148,13 +150,13 @@ def _genes(value: Any, field: str, source: str) -> tuple[Gene, ...]:
 
 def _concat(value: Any, expected: range, field: str, source: str) -> tuple[int, ...]:
     if not isinstance(value, list | tuple | range) or list(value) != list(expected):
-        raise ValueError(f"{source}: {field} is {value!r}; expected {list(expected)}")
+        raise ValueError(f"{source}: {field} is {reprlib.repr(value)}; expected {list(expected)}")
     return tuple(expected)
 
 
 def _decode(raw: bytes) -> Any:
     if not raw.startswith(b"\x93NUMPY"):
-        return _GenotypeUnpickler(io.BytesIO(raw)).load()
+        return unpickle_genotype(raw)
     stream = io.BytesIO(raw)
     version = np.lib.format.read_magic(stream)
     read_header = (
@@ -164,89 +166,11 @@ def _decode(raw: bytes) -> Any:
     )
     shape, _, dtype = read_header(stream)
     if dtype.hasobject:
-        return _flatten(_GenotypeUnpickler(stream).load())
+        return unpickle_genotype(stream.read())
     if dtype.kind != "U" or shape != ():
         raise ValueError(f"holds {dtype} of shape {shape}, not JSON text")
     stream.seek(0)
     return json.loads(str(np.load(stream, allow_pickle=False)))
-
-
-class _PickledArray:
-    """Stands in for a numpy array (or dtype, or scalar) met in an old file; keeps its state."""
-
-    def __init__(self, *arguments: Any) -> None:
-        self.arguments = arguments
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-class _PickledGenotype(tuple[Any, ...]):
-    """Stands in for the 2021 system's named tuple."""
-
-    __slots__ = ()
-
-    def __new__(cls, *fields: Any) -> "_PickledGenotype":
-        """Takes the named tuple's fields as separate arguments."""
-        return super().__new__(cls, fields)
-
-
-def _as_range(*limits: int) -> list[int]:
-    if any(not isinstance(limit, int) or abs(limit) > 64 for limit in limits):
-        raise pickle.UnpicklingError("a range far beyond a genotype's")
-    return list(range(*limits))
-
-
-class _GenotypeUnpickler(pickle.Unpickler):
-    """Unpickles lists, tuples, strings and integers; every other name is refused.
-
-    Numpy's own names become inert stand-ins and `Genotype` a plain tuple, so that nothing
-    in the file can run.
-    """
-
-    def find_class(self, module: str, name: str) -> Any:
-        numpy_names = {"_reconstruct", "ndarray", "dtype", "scalar"}
-        if module.split(".")[0] == "numpy" and name in numpy_names:
-            return _PickledArray
-        if name == "Genotype":
-            return _PickledGenotype
-        if module in {"builtins", "__builtin__"} and name in {"range", "xrange"}:
-            return _as_range
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, refused")
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise pickle.UnpicklingError("it asks for an outside object, refused")
-
-
-def _flatten(value: Any) -> Any:
-    """Turns the stand-ins of an old file into the plain lists they hold."""
-    if isinstance(value, list | tuple):
-        return [_flatten(item) for item in value]
-    if not isinstance(value, _PickledArray):
-        return value
-    if value.state is None:
-        return _scalar(value)
-    shape, contents = value.state[1], value.state[4]
-    if not isinstance(contents, list):
-        raise ValueError("holds an array that is no list of genes")
-    items = [_flatten(item) for item in contents]
-    if shape == ():
-        return items[0]
-    for size in reversed(shape[1:]):
-        items = [items[start : start + size] for start in range(0, len(items), size)]
-    return items
-
-
-def _scalar(value: _PickledArray) -> Any:
-    """Decodes a pickled numpy integer or text scalar."""
-    dtype, data = value.arguments
-    code = dtype.arguments[0]
-    if isinstance(code, str) and code[:1] in "iu" and isinstance(data, bytes):
-        return int.from_bytes(data, "little", signed=code[0] == "i")
-    if isinstance(code, str) and code[:1] == "U" and isinstance(data, bytes):
-        return data.decode("utf-32-le").rstrip("\0")
-    raise ValueError("holds a value that is no gene")
 
 
 def _one_line(error: Exception) -> str:
