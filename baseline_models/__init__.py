@@ -1,0 +1,1 @@
+"""The published networks that the found architectures are compared with."""
