@@ -1,0 +1,1 @@
+"""Random architectures, successive halving and Hyperband, and the masks of OSP-NAS."""

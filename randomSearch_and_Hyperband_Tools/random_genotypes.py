@@ -1,0 +1,64 @@
+"""Architectures drawn uniformly from the search space (random search, Hyperband)."""
+
+import numpy as np
+
+from generalNAS_tools.genotypes import (
+    CNN_INPUTS,
+    CNN_NODES,
+    CNN_PRIMITIVES,
+    EDGES_PER_CNN_NODE,
+    NONE,
+    RHN_NODES,
+    RHN_PRIMITIVES,
+    Gene,
+    Genotype,
+)
+
+
+def random_genotype(rng: np.random.Generator) -> Genotype:
+    """Draws one architecture, every one being equally likely.
+
+    A CNN node takes two distinct earlier states, in rising order (node 0 thus both inputs), an
+    RHN node one; every primitive but `none` is equally likely on every edge.
+    """
+    return Genotype.of(
+        _random_genes(
+            rng, CNN_PRIMITIVES, CNN_NODES, inputs=CNN_INPUTS, per_node=EDGES_PER_CNN_NODE
+        ),
+        _random_genes(
+            rng, CNN_PRIMITIVES, CNN_NODES, inputs=CNN_INPUTS, per_node=EDGES_PER_CNN_NODE
+        ),
+        _random_genes(rng, RHN_PRIMITIVES, RHN_NODES, inputs=1, per_node=1),
+    )
+
+
+def distinct_genotypes(rng: np.random.Generator, count: int) -> list[Genotype]:
+    """Draws `count` architectures of which no two are the same network, in drawing order.
+
+    States stand in rising order, so two genotypes are the same network only if they are equal.
+    The space has more than 10^28 of them: a repeated draw is simply dropped.
+
+    Raises:
+        ValueError: `count` is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"--num_samples {count}: expected at least 1 architecture")
+    drawn: dict[Genotype, None] = {}
+    while len(drawn) < count:
+        drawn[random_genotype(rng)] = None
+    return list(drawn)
+
+
+def _random_genes(
+    rng: np.random.Generator,
+    primitives: tuple[str, ...],
+    nodes: int,
+    *,
+    inputs: int,
+    per_node: int,
+) -> list[Gene]:
+    genes: list[Gene] = []
+    for node in range(nodes):
+        for state in np.sort(rng.choice(inputs + node, size=per_node, replace=False)):
+            genes.append((primitives[rng.integers(NONE + 1, len(primitives))], int(state)))
+    return genes
