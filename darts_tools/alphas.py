@@ -1,0 +1,131 @@
+"""The trainable architecture weights (alphas) of the DARTS family and their softmax.
+
+Dimension letters: E edges of a cell, P primitives.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from generalNAS_tools.edge_masks import BoolArray, Masks
+from generalNAS_tools.mixing import MixingWeights
+
+FloatArray = NDArray[np.float64]
+INITIAL_STD = 1e-3
+
+
+class EdgeWeights(NamedTuple):
+    """One number per (edge, primitive), outside of any gradient.
+
+    Attributes:
+        normal: (14, 9), normal cells.
+        reduce: (14, 9), reduction cells.
+        rnn: (36, 5), RHN cell.
+    """
+
+    normal: FloatArray
+    reduce: FloatArray
+    rnn: FloatArray
+
+
+class Alphas(nn.Module):
+    """Alphas of the normal, reduction and RHN cells, each in full shape (E, P).
+
+    Inactive (edge, primitive) pairs start at 0, are left out of the softmax and get no gradient,
+    so that neither Adam nor its weight decay moves them. DARTS (Liu et al. 2019), eq. 2.
+
+    Args:
+        masks: the active (edge, primitive) pairs.
+        generator: CPU source of the initial values, 1e-3 · N(0, 1); torch's own if None.
+    """
+
+    def __init__(self, masks: Masks, *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        for name, mask in masks._asdict().items():
+            active = torch.from_numpy(mask.copy())
+            start = INITIAL_STD * torch.randn(active.shape, generator=generator)
+            self.register_parameter(name, nn.Parameter(start * active))
+            self.register_buffer(f"{name}_mask", active)
+
+    @property
+    def masks(self) -> Masks:
+        """The active pairs as numpy arrays, copied from the device."""
+        return Masks(*(self.get_buffer(f"{name}_mask").cpu().numpy() for name in Masks._fields))
+
+    def mixing_weights(self) -> MixingWeights:
+        """Softmax over each edge's active primitives, 0 elsewhere; (E, P) each, differentiable."""
+        return MixingWeights(
+            *(
+                _masked_softmax(self.get_parameter(name), self.get_buffer(f"{name}_mask"))
+                for name in Masks._fields
+            )
+        )
+
+    def values(self) -> EdgeWeights:
+        """The alphas themselves as float64 arrays, copied from the device."""
+        return EdgeWeights(
+            *(
+                self.get_parameter(name).detach().cpu().double().numpy().copy()
+                for name in Masks._fields
+            )
+        )
+
+    def edge_weights(self) -> EdgeWeights:
+        """The softmax weights as float64 arrays, from which every decision is made."""
+        return EdgeWeights(*map(active_weights, self.values(), self.masks))
+
+
+def active_weights(alphas: ArrayLike, mask: BoolArray) -> FloatArray:
+    """Softmax over each edge's active primitives, 0 elsewhere: (E, P) → (E, P) in float64."""
+    scores = np.where(mask, np.asarray(alphas, dtype=np.float64), -np.inf)
+    highest = np.where(mask.any(axis=1), scores.max(axis=1), 0.0)
+    powers = np.exp(scores - highest[:, None])
+    totals = powers.sum(axis=1, keepdims=True)
+    return np.divide(powers, totals, out=np.zeros_like(powers), where=totals > 0)
+
+
+def carry_alphas(old: Alphas, masks: Masks) -> Alphas:
+    """Alphas for `masks` that keep the old values of the surviving primitives (CWP-DARTS).
+
+    Raises:
+        ValueError: `masks` holds a pair that `old` doesn't.
+    """
+    if any((new & ~before).any() for new, before in zip(masks, old.masks, strict=True)):
+        raise ValueError("masks hold a primitive without old alphas; expected a subset")
+    carried = Alphas(masks, generator=torch.Generator()).to(old.get_parameter("normal").device)
+    with torch.no_grad():
+        for name in Masks._fields:
+            active = carried.get_buffer(f"{name}_mask")
+            carried.get_parameter(name).copy_(old.get_parameter(name) * active)
+    return carried
+
+
+def compact(values: ArrayLike, mask: BoolArray) -> list[FloatArray]:
+    """Full shape (E, P) → one row per edge that has any primitive, its active ones only."""
+    rows = zip(np.asarray(values, dtype=np.float64), mask, strict=True)
+    return [row[active] for row, active in rows if active.any()]
+
+
+def expand(rows: Sequence[ArrayLike], mask: BoolArray) -> FloatArray:
+    """Inverse of `compact`: → (E, P), 0 where the mask isn't set.
+
+    Raises:
+        ValueError: the rows don't fit the mask.
+    """
+    widths = [int(count) for count in mask.sum(axis=1) if count]
+    found = [np.size(row) for row in rows]
+    if found != widths:
+        raise ValueError(f"rows of {found} values; the mask has {widths} active primitives")
+    full = np.zeros(mask.shape)
+    full[mask] = np.concatenate([np.ravel(row) for row in rows]) if rows else []
+    return full
+
+
+def _masked_softmax(alphas: Tensor, mask: Tensor) -> Tensor:
+    """Softmax within the mask; the lowest finite score, not −inf, keeps empty rows free of NaN."""
+    scores = alphas.masked_fill(~mask, torch.finfo(alphas.dtype).min)
+    return torch.softmax(scores, dim=-1) * mask
