@@ -1,0 +1,203 @@
+"""Pictures of a genotype, of the alphas' course and of the learning curves, as PNG files."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import networkx as nx
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from generalNAS_tools.atomic_files import atomic_write
+from generalNAS_tools.edge_masks import CNN_EDGES, RHN_EDGES, Edge
+from generalNAS_tools.genotypes import (
+    CNN_INPUTS,
+    CNN_NODES,
+    CNN_PRIMITIVES,
+    EDGES_PER_CNN_NODE,
+    RHN_NODES,
+    RHN_PRIMITIVES,
+    Gene,
+    Genotype,
+)
+from generalNAS_tools.graph_drawing import DPI, PLAIN_COLOUR, draw_graph
+
+Array = NDArray[Any]
+
+PALETTE = ("0.5", *mpl.color_sequences["Dark2"])
+"""Colours of the primitives in index order; `none` comes first."""
+
+
+class _Cell(NamedTuple):
+    title: str
+    primitives: tuple[str, ...]
+    edges: tuple[Edge, ...]
+    states: tuple[str, ...]
+    inputs: int
+    edges_per_node: int
+    output: str
+
+
+_CNN = (
+    CNN_PRIMITIVES,
+    CNN_EDGES,
+    ("$c_{k-2}$", "$c_{k-1}$", *map(str, range(CNN_NODES))),
+    CNN_INPUTS,
+    EDGES_PER_CNN_NODE,
+    "concat",
+)
+_RHN_STATES = ("$s_0$", *map(str, range(1, RHN_NODES + 1)))
+_CELLS = {
+    "normal": _Cell("Normal cell", *_CNN),
+    "reduce": _Cell("Reduction cell", *_CNN),
+    "rnn": _Cell(
+        "RHN cell ($s_0$: initial state from $x_t$ and $h_{t-1}$)",
+        RHN_PRIMITIVES,
+        RHN_EDGES,
+        _RHN_STATES,
+        inputs=1,
+        edges_per_node=1,
+        output="mean",
+    ),
+}
+
+
+def draw_genotype(genotype: Genotype, path: str | os.PathLike[str]) -> None:
+    """Draws the normal cell, the reduction cell and the RHN cell as graphs, left to right."""
+    figure = Figure(figsize=(15, 18), dpi=DPI)
+    for row, (name, cell) in enumerate(_CELLS.items()):
+        axes = figure.add_axes((0.01, 0.675 - row * 0.33, 0.98, 0.27))
+        axes.set(xlim=(-1.08, 1.08), ylim=(-1.15, 1.15))
+        axes.set_axis_off()
+        axes.set_title(cell.title, fontsize=16, pad=32)
+        genes = getattr(genotype, name)
+        draw_graph(
+            axes, _cell_graph(cell, genes), dict(zip(cell.primitives, PALETTE, strict=False))
+        )
+        handles = [
+            Line2D([], [], color=PALETTE[index], linewidth=3, label=primitive)
+            for index, primitive in enumerate(cell.primitives)
+            if primitive in {gene[0] for gene in genes}
+        ]
+        handles.append(Line2D([], [], color=PLAIN_COLOUR, linestyle="--", label="into the output"))
+        axes.legend(
+            handles=handles,
+            ncols=len(handles),
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1),
+            frameon=False,
+        )
+    _save(figure, path)
+
+
+def draw_alphas(history: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
+    """Draws the course of the softmax weights as heat maps, one panel per kind of cell.
+
+    A row is one primitive on one edge, a column an epoch; inactive primitives are grey.
+
+    Args:
+        history: for each kind of cell (`normal`, `reduce`, `rnn`) the softmax weights
+            (epochs, E, P), zero or NaN where a primitive is inactive.
+        path: PNG file to write.
+
+    Raises:
+        ValueError: weights of another shape, or a file that can't be written.
+    """
+    figure = Figure(figsize=(22, 20), dpi=DPI)
+    for column, (name, cell) in enumerate(_CELLS.items()):
+        weights = np.asarray(history[name], dtype=float)
+        expected = (len(cell.edges), len(cell.primitives))
+        if weights.ndim != 3 or weights.shape[1:] != expected:
+            raise ValueError(
+                f"{name} weights have shape {weights.shape}; expected (epochs, *{expected})"
+            )
+        _draw_heat_map(figure.add_axes((0.085 + column * 0.32, 0.04, 0.2, 0.92)), weights, cell)
+    _save(figure, path)
+
+
+def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Draws loss and F1 over the epochs.
+
+    Args:
+        history: per epoch `train_loss`, `acc_train`, `valid_loss` and `acc_valid`; None or
+            absent for an epoch without validation.
+        path: PNG file to write.
+    """
+    figure = Figure(figsize=(13, 5), dpi=DPI, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes, key, colour, label in (
+        (left, "train_loss", "C0", "training"),
+        (left, "valid_loss", "C1", "validation"),
+        (right, "acc_train", "C0", "training"),
+        (right, "acc_valid", "C1", "validation"),
+    ):
+        known = [(epoch, row[key]) for epoch, row in enumerate(history, 1) if _known(row, key)]
+        epochs, values = zip(*known, strict=True) if known else ((), ())
+        axes.plot(epochs, values, color=colour, marker="o", markersize=4, label=label)
+    left.set(title="Loss", ylabel="binary cross-entropy")
+    right.set(title="F1 at threshold 0.5", ylabel="weighted F1")
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    _save(figure, path)
+
+
+def _known(row: Mapping[str, Any], key: str) -> bool:
+    return row.get(key) is not None
+
+
+def _cell_graph(cell: _Cell, genes: Sequence[Gene]) -> "nx.MultiDiGraph[str]":
+    """The cell's states in order, its output, and edges labelled by primitive (output: None)."""
+    graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
+    graph.add_nodes_from([*cell.states, cell.output])
+    for position, (primitive, state) in enumerate(genes):
+        node = cell.states[cell.inputs + position // cell.edges_per_node]
+        graph.add_edge(cell.states[state], node, label=primitive)
+    for node in cell.states[cell.inputs :]:
+        graph.add_edge(node, cell.output, label=None)
+    return graph
+
+
+def _draw_heat_map(axes: Axes, weights: Array, cell: _Cell) -> None:
+    """Draws weights (epochs, E, P) with rows grouped by edge."""
+    epochs, edges, count = weights.shape
+    rows = np.ma.masked_invalid(weights.reshape(epochs, edges * count).T)
+    rows = np.ma.masked_equal(rows, 0)
+    image = axes.imshow(
+        rows,
+        aspect="auto",
+        interpolation="nearest",
+        vmin=0,
+        extent=(0.5, epochs + 0.5, edges * count - 0.5, -0.5),
+    )
+    axes.set_facecolor("0.85")
+    axes.set_title(cell.title, fontsize=14)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_yticks(range(edges * count), cell.primitives * edges, fontsize=6)
+    axes.tick_params(axis="y", length=0)
+    for number, edge in enumerate(cell.edges):
+        axes.axhline(number * count - 0.5, color="white", linewidth=1.5)
+        axes.text(
+            -0.27,
+            (number + 0.5) * count - 0.5,
+            f"{cell.states[edge.state]} → {cell.states[cell.inputs + edge.node]}",
+            transform=axes.get_yaxis_transform(),
+            ha="right",
+            va="center",
+            fontsize=9,
+        )
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
+    bar.set_label("softmax weight")
+
+
+def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png")
