@@ -1,0 +1,1 @@
+"""Graph encoding of the architectures that genomeBONAS searches."""

@@ -1,0 +1,1 @@
+"""Bayesian sigmoid regression, acquisition functions, the surrogate and its proposals."""

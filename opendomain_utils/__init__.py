@@ -1,0 +1,1 @@
+"""Mutation of architectures and the archive of scored ones."""

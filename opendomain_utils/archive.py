@@ -1,0 +1,136 @@
+"""The archive of scored architectures: a table of JSON lines that survives a kill."""
+
+import json
+import logging
+import math
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from BONAS_search_space.graphs import architecture_key, canonical, check_architecture
+from generalNAS_tools.genotypes import Genotype, parse_genotype
+
+logger = logging.getLogger(__name__)
+
+
+class ScoredArchitecture(NamedTuple):
+    """A row of the archive.
+
+    Attributes:
+        genotype: the architecture, in canonical form once archived.
+        score: its measured quality, 0 to 1 (validation F1).
+        seconds: what measuring it took.
+        iteration: of the search that measured it; 0 is the initial design.
+    """
+
+    genotype: Genotype
+    score: float
+    seconds: float
+    iteration: int
+
+
+class Archive:
+    """Scored architectures in the order they were added, each once; one run writes at a time.
+
+    A row is written with one flush to the disk, so a killed run leaves at most one torn last
+    line, which the next reader drops (with a log line) and the next writer overwrites.
+
+    Args:
+        path: the table, made at the first `append` if absent.
+
+    Raises:
+        ValueError: naming file and line, when a line other than a torn last one is broken.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.entries: list[ScoredArchitecture] = []
+        self._lines: dict[str, int] = {}
+        self._size = 0
+        if self.path.exists():
+            self._read()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __contains__(self, genotype: Genotype) -> bool:
+        return architecture_key(genotype) in self._lines
+
+    def keys(self) -> set[str]:
+        """Keys (`architecture_key`) of all archived architectures."""
+        return set(self._lines)
+
+    def append(self, entry: ScoredArchitecture) -> None:
+        """Adds a row, on disk when this returns.
+
+        Raises:
+            ValueError: the architecture is already here, the row is invalid, or the file can't
+                be written.
+        """
+        where = f"{self.path}: new entry"
+        row = {**entry._asdict(), "genotype": canonical(entry.genotype)._asdict()}
+        entry = _parse_row(row, where)
+        self._refuse_duplicate(entry, where)
+        line = json.dumps(row).encode() + b"\n"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                file.truncate(self._size)
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            reason = error.strerror or error
+            raise ValueError(f"{self.path}: can't be written ({reason})") from error
+        self._size += len(line)
+        self._add(entry)
+
+    def _read(self) -> None:
+        try:
+            *lines, torn = self.path.read_bytes().split(b"\n")
+        except OSError as error:
+            reason = error.strerror or error
+            raise ValueError(f"--archive {self.path}: can't be read ({reason})") from error
+        for number, line in enumerate(lines, start=1):
+            where = f"{self.path}, line {number}"
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{where}: not JSON ({error})") from error
+            entry = _parse_row(row, where)
+            self._refuse_duplicate(entry, where)
+            self._add(entry)
+            self._size += len(line) + 1
+        if torn:
+            logger.warning("%s: dropped a torn last line (%d bytes)", self.path, len(torn))
+
+    def _refuse_duplicate(self, entry: ScoredArchitecture, where: str) -> None:
+        line = self._lines.get(architecture_key(entry.genotype))
+        if line is not None:
+            raise ValueError(f"{where}: this architecture already stands in line {line}")
+
+    def _add(self, entry: ScoredArchitecture) -> None:
+        self.entries.append(entry)
+        self._lines[architecture_key(entry.genotype)] = len(self.entries)
+
+
+def _parse_row(row: Any, where: str) -> ScoredArchitecture:
+    """Checks a row of untrusted JSON."""
+    if not isinstance(row, dict) or set(row) != set(ScoredArchitecture._fields):
+        raise ValueError(
+            f"{where}: expected an object with {', '.join(ScoredArchitecture._fields)}"
+        )
+    genotype = parse_genotype(row["genotype"], source=where)
+    check_architecture(genotype, source=where)
+    score, seconds, iteration = row["score"], row["seconds"], row["iteration"]
+    if not _is_number(score) or not 0 <= score <= 1:
+        raise ValueError(f"{where}: score is {score!r}; expected a number from 0 to 1")
+    if not _is_number(seconds) or seconds < 0:
+        raise ValueError(f"{where}: seconds is {seconds!r}; expected a number from 0")
+    if not isinstance(iteration, int) or isinstance(iteration, bool) or iteration < 0:
+        raise ValueError(f"{where}: iteration is {iteration!r}; expected an integer from 0")
+    return ScoredArchitecture(canonical(genotype), float(score), float(seconds), iteration)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,31 @@
+"""Weighted squared errors that let the predictor care more for good architectures."""
+
+from torch import Tensor
+
+LOSSES = ("mse", "log", "linear", "exp")
+"""What `--loss_num` 0..3 picks."""
+
+
+def weighted_loss(predicted: Tensor, target: Tensor, loss_num: int) -> Tensor:
+    """Mean squared error, weighted by a growing function of the target.
+
+    The weights for a target t are 1, log(1 + t), t and exp(t − 1) (BONAS, section 3.2.3).
+
+    Args:
+        predicted: scores, (B,).
+        target: measured scores from 0 to 1, (B,).
+        loss_num: index in `LOSSES`.
+
+    Raises:
+        ValueError: `loss_num` is no index in `LOSSES`.
+    """
+    squared = (predicted - target) ** 2
+    if loss_num == 0:
+        return squared.mean()
+    if loss_num == 1:
+        return ((1 + target).log() * squared).mean()
+    if loss_num == 2:
+        return (target * squared).mean()
+    if loss_num == 3:
+        return ((target - 1).exp() * squared).mean()
+    raise ValueError(f"--loss_num {loss_num}: expected 0..3 ({', '.join(LOSSES)})")
