@@ -1,0 +1,218 @@
+"""The splits of a DeepSEA bundle as batches of one-hot DNA and labels.
+
+Dimension letters: B batch, L sequence length (bp).
+"""
+
+import functools
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from generalNAS_tools.packed_cache import CHANNELS, HEADER_BYTES, packed_cache
+
+_COPY_BYTES = 64 << 20
+_CHECK_BATCH = 1024
+
+
+class Batch(NamedTuple):
+    """A batch on its device.
+
+    Attributes:
+        x: one-hot DNA, channels A, G, C, T, (B, 4, L) float32.
+        labels: zeros and ones, (B, targets) float32.
+    """
+
+    x: Tensor
+    labels: Tensor
+
+
+class PackedSplit:
+    """One split of a bundle, read from its packed cache.
+
+    Attributes:
+        path: the MATLAB file it comes from.
+        num_sequences: number of sequences.
+        seq_size: length of every sequence, in bp.
+        num_targets: number of labels of every sequence.
+        fingerprint: short text that tells this data from other data in a run's configuration.
+    """
+
+    def __init__(
+        self, path: Path, split: str, cache_dir: str | os.PathLike[str] | None = None
+    ) -> None:
+        cache = packed_cache(path, split, cache_dir=cache_dir)
+        layout = cache.layout
+        self.path = path
+        self.num_sequences, self.seq_size, self.num_targets = layout
+        self.fingerprint = (
+            f"{self.num_sequences} sequences of {self.seq_size} bp, {self.num_targets} targets, "
+            f"{path.stat().st_size} bytes"
+        )
+        shape = (layout.num_sequences, layout.record_bytes)
+        self._records = np.memmap(cache.path, np.uint8, "r", offset=HEADER_BYTES, shape=shape)
+        self._sequence_bytes = layout.sequence_bytes
+        self._resident: Tensor | None = None
+
+    def to_device(self, device: torch.device) -> bool:
+        """Keeps the packed records on the device if they take at most half of its free memory.
+
+        Returns:
+            Whether they are resident; on the CPU the memory map stays in use.
+        """
+        if device.type != "cuda":
+            return False
+        if 2 * self._records.nbytes > torch.cuda.mem_get_info(device)[0]:
+            return False
+        resident = torch.empty(self._records.shape, dtype=torch.uint8, device=device)
+        step = _COPY_BYTES // self._records.shape[1] + 1
+        for start in range(0, self.num_sequences, step):
+            rows = slice(start, start + step)
+            resident[rows] = torch.from_numpy(np.array(self._records[rows])).to(device)
+        self._resident = resident
+        return True
+
+    def batch(self, indices: Tensor, device: torch.device) -> Batch:
+        """Assembles a batch; the bits become floats on the device.
+
+        Args:
+            indices: numbers of the sequences, (B,) int64 on the CPU.
+            device: where the batch goes.
+        """
+        if self._resident is not None and device.type == self._resident.device.type:
+            records = self._resident[indices.to(self._resident.device, non_blocking=True)]
+        else:
+            records = torch.from_numpy(np.take(self._records, indices.numpy(), axis=0))
+        return self._unpack(records.to(device))
+
+    def all_labels(self) -> NDArray[np.bool_]:
+        """The labels of all sequences, (N, targets)."""
+        packed = self._records[:, self._sequence_bytes :]
+        return np.unpackbits(packed, axis=1, count=self.num_targets).view(np.bool_)
+
+    def _unpack(self, records: Tensor) -> Batch:
+        table = _bits_of_byte(records.device)
+        x = embedding(records[:, : self._sequence_bytes].int(), table).flatten(1)
+        labels = embedding(records[:, self._sequence_bytes :].int(), table).flatten(1)
+        return Batch(
+            x[:, : CHANNELS * self.seq_size].reshape(-1, CHANNELS, self.seq_size),
+            labels[:, : self.num_targets].contiguous(),
+        )
+
+
+class Splits(NamedTuple):
+    """The three splits of a bundle, alike in length and number of targets."""
+
+    train: PackedSplit
+    valid: PackedSplit
+    test: PackedSplit
+
+
+def open_split(
+    path: str | os.PathLike[str], split: str, *, cache_dir: str | os.PathLike[str] | None = None
+) -> PackedSplit:
+    """Opens one split, packing it first where its cache is missing or out of date.
+
+    Args:
+        path: a MATLAB file, v5 or v7.3.
+        split: "train", "valid" or "test"; the variables are <split>xdata and <split>data.
+        cache_dir: folder for the cache; None: the file's own folder.
+
+    Raises:
+        ValueError: the file is missing, damaged or without the variables, or the cache can't be
+            written.
+    """
+    return PackedSplit(Path(path), split, cache_dir)
+
+
+def load_splits(
+    train: str | os.PathLike[str],
+    valid: str | os.PathLike[str],
+    test: str | os.PathLike[str],
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    seq_size: int | None = None,
+) -> Splits:
+    """Opens the three splits and checks that they belong together.
+
+    Raises:
+        ValueError: as `open_split`; or their lengths or numbers of targets differ, or the length
+            is not `seq_size`.
+    """
+    splits = Splits(
+        open_split(train, "train", cache_dir=cache_dir),
+        open_split(valid, "valid", cache_dir=cache_dir),
+        open_split(test, "test", cache_dir=cache_dir),
+    )
+    first = splits.train
+    if seq_size is not None and first.seq_size != seq_size:
+        raise ValueError(
+            f"--seq_size {seq_size}: {first.path} holds sequences of {first.seq_size} bp"
+        )
+    for other in splits[1:]:
+        if other.seq_size != first.seq_size:
+            raise ValueError(
+                f"{other.path} holds sequences of {other.seq_size} bp, but {first.path} of "
+                f"{first.seq_size} bp; expected equal lengths"
+            )
+        if other.num_targets != first.num_targets:
+            raise ValueError(
+                f"{other.path} holds {other.num_targets} targets, but {first.path} "
+                f"{first.num_targets}; expected equal numbers"
+            )
+    return splits
+
+
+def epoch_indices(num_sequences: int, *, seed: int, epoch: int) -> Tensor:
+    """The order of an epoch: a permutation of 0..num_sequences − 1, (num_sequences,) int64.
+
+    It depends on nothing but the arguments, so resuming needs no state.
+    """
+    return torch.from_numpy(np.random.default_rng((seed, epoch)).permutation(num_sequences))
+
+
+def batches(indices: Tensor, batch_size: int, *, drop_last: bool) -> tuple[Tensor, ...]:
+    """Cuts indices into batches.
+
+    Args:
+        indices: (n,) int64.
+        batch_size: indices per batch.
+        drop_last: leave out a short last batch (training), unless it is the only one.
+    """
+    parts = indices.split(batch_size)
+    return parts[:-1] if drop_last and len(parts) > 1 and len(parts[-1]) < batch_size else parts
+
+
+def reverse_complement(x: Tensor) -> Tensor:
+    """The other strand of one-hot DNA, (B, 4, L) → (B, 4, L).
+
+    In the order A, G, C, T a base and its complement mirror each other, so both axes are flipped.
+    """
+    return x.flip(1, 2)
+
+
+def is_reverse_complement_doubled(split: PackedSplit) -> bool:
+    """Whether the second half repeats the first: sequences reverse-complemented, labels equal."""
+    half, odd = divmod(split.num_sequences, 2)
+    if odd:
+        return False
+    cpu = torch.device("cpu")
+    for indices in torch.arange(half).split(_CHECK_BATCH):
+        forward, backward = split.batch(indices, cpu), split.batch(indices + half, cpu)
+        if not torch.equal(reverse_complement(forward.x), backward.x):
+            return False
+        if not torch.equal(forward.labels, backward.labels):
+            return False
+    return True
+
+
+@functools.cache
+def _bits_of_byte(device: torch.device) -> Tensor:
+    """Row i holds the 8 bits of byte i, highest first, (256, 8) float32."""
+    shifts = torch.arange(7, -1, -1, device=device)
+    return ((torch.arange(256, device=device)[:, None] >> shifts) & 1).float()
