@@ -1,0 +1,179 @@
+"""The step of the alphas (Liu et al., DARTS, ICLR 2019): first order and unrolled."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from darts_tools.alphas import Alphas
+from generalNAS_tools.checkpoints import random_states, set_random_states
+from generalNAS_tools.deepsea_data import Batch, PackedSplit, epoch_indices
+from generalNAS_tools.network import NetworkOutput
+from generalNAS_tools.supernet import Supernet
+from generalNAS_tools.train_step import Forward, LoopOptions, bce_loss, weight_loss
+
+FINITE_DIFFERENCE = 0.01
+"""R of the DARTS paper: the step along the gradient is R over its norm."""
+TINY = 1e-12
+
+
+def weights_forward(supernet: Supernet, alphas: Alphas) -> Forward:
+    """The supernet as the weight step sees it: the mixing weights are constants."""
+
+    def forward(x: Tensor) -> NetworkOutput:
+        with torch.no_grad():
+            mixing = alphas.mixing_weights()
+        return supernet(x, mixing)
+
+    return forward
+
+
+class Architect:
+    """Steps the alphas on validation batches.
+
+    Args:
+        supernet: whose weights the step leaves as they are.
+        alphas: what the step changes.
+        optimizer: Adam over the alphas.
+        weight_optimizer: SGD of the weights, read by the unrolled step.
+        split: the validation set.
+        options: batch size, seed, autocast.
+        clip: largest total norm of the alphas' gradient, or None.
+        unrolled: add the second-order term.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        alphas: Alphas,
+        optimizer: torch.optim.Optimizer,
+        *,
+        weight_optimizer: torch.optim.SGD,
+        split: PackedSplit,
+        options: LoopOptions,
+        clip: float | None = None,
+        unrolled: bool = False,
+    ) -> None:
+        self.supernet, self.alphas, self.optimizer = supernet, alphas, optimizer
+        self.weight_optimizer, self.split, self.options = weight_optimizer, split, options
+        self.clip, self.unrolled = clip, unrolled
+        self._order = (-1, torch.empty(0))
+
+    def step(self, epoch: int, step: int, train_batch: Batch) -> None:
+        """One step of the alphas on the epoch's `step`-th validation batch."""
+        batch = self._validation_batch(epoch, step)
+        gradients = (
+            self._unrolled_gradients(train_batch, batch)
+            if self.unrolled
+            else self._alpha_gradients(self._validation_loss(batch))
+        )
+        for alpha, gradient in zip(self.alphas.parameters(), gradients, strict=True):
+            alpha.grad = gradient
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_(self.alphas.parameters(), self.clip)
+        self.optimizer.step()
+
+    def _validation_batch(self, epoch: int, step: int) -> Batch:
+        """The batch of a step: the epoch's own order of the set, taken round and round."""
+        count = self.split.num_sequences
+        if self._order[0] != epoch:
+            order = epoch_indices(count, seed=self.options.seed + 1, epoch=epoch)
+            self._order = (epoch, order)
+        size = min(self.options.batch_size, count)
+        positions = (torch.arange(size) + step * size) % count
+        return self.split.batch(self._order[1][positions], self.options.device)
+
+    def _validation_loss(self, batch: Batch) -> Tensor:
+        with _without_gradients(self.supernet), self.options.autocast():
+            output = self.supernet(batch.x, self.alphas.mixing_weights())
+        return bce_loss(output, batch)
+
+    def _alpha_gradients(self, loss: Tensor) -> list[Tensor]:
+        return list(torch.autograd.grad(loss, list(self.alphas.parameters())))
+
+    def _training_loss(self, batch: Batch) -> Tensor:
+        with self.options.autocast():
+            output = self.supernet(batch.x, self.alphas.mixing_weights())
+        return weight_loss(output, batch, self.options.beta)[0]
+
+    def _unrolled_gradients(self, train_batch: Batch, batch: Batch) -> list[Tensor]:
+        """Equations 7 and 8 of the DARTS paper, the weight step itself as the lookahead."""
+        kept = {name: value.clone() for name, value in self.supernet.state_dict().items()}
+        weights = list(self.supernet.parameters())
+        alphas = list(self.alphas.parameters())
+        rates = self._look_ahead(train_batch)
+        with self.options.autocast():
+            output = self.supernet(batch.x, self.alphas.mixing_weights())
+        gradients = torch.autograd.grad(
+            bce_loss(output, batch), alphas + weights, materialize_grads=True
+        )
+        vector = [
+            rate * gradient for rate, gradient in zip(rates, gradients[len(alphas) :], strict=True)
+        ]
+        self.supernet.load_state_dict(kept)
+        step = FINITE_DIFFERENCE / nn.utils.get_total_norm(vector).clamp_min(TINY)
+        random = random_states()
+        above = self._shifted_gradients(train_batch, vector, step)
+        self.supernet.load_state_dict(kept)
+        set_random_states(random)
+        below = self._shifted_gradients(train_batch, vector, -step)
+        self.supernet.load_state_dict(kept)
+        return [
+            gradient - (up - down) / (2 * step)
+            for gradient, up, down in zip(gradients[: len(alphas)], above, below, strict=True)
+        ]
+
+    def _look_ahead(self, train_batch: Batch) -> list[Tensor]:
+        """Steps the weights as the weight step would; gives each weight's effective rate."""
+        self.weight_optimizer.zero_grad(set_to_none=False)
+        self._training_loss(train_batch).backward(inputs=list(self.supernet.parameters()))
+        groups = self.weight_optimizer.param_groups
+        before = [_norm(group["params"]) for group in groups]
+        if self.options.clipping is not None:
+            self.options.clipping.clip(self.supernet)
+        rates: dict[nn.Parameter, Tensor] = {}
+        with torch.no_grad():
+            for group, norm in zip(groups, before, strict=True):
+                rate = group["lr"] * _norm(group["params"]) / norm.clamp_min(TINY)
+                for weight in group["params"]:
+                    rates[weight] = rate
+                    self._sgd_step(weight, group)
+        return [rates[weight] for weight in self.supernet.parameters()]
+
+    def _sgd_step(self, weight: nn.Parameter, group: dict[str, Any]) -> None:
+        if weight.grad is None:
+            return
+        change = weight.grad + group["weight_decay"] * weight
+        momentum = self.weight_optimizer.state[weight].get("momentum_buffer")
+        if group["momentum"] and momentum is not None:
+            change += group["momentum"] * momentum
+        weight.sub_(group["lr"] * change)
+
+    def _shifted_gradients(
+        self, train_batch: Batch, vector: list[Tensor], step: Tensor
+    ) -> list[Tensor]:
+        """Gradient of the training loss for the alphas, the weights moved along `vector`."""
+        with torch.no_grad():
+            for weight, direction in zip(self.supernet.parameters(), vector, strict=True):
+                weight.add_(step * direction)
+        with _without_gradients(self.supernet):
+            return self._alpha_gradients(self._training_loss(train_batch))
+
+
+def _norm(parameters: list[nn.Parameter]) -> Tensor:
+    return nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+
+
+@contextlib.contextmanager
+def _without_gradients(network: nn.Module) -> Iterator[None]:
+    """Weights as constants: the alpha step needs no gradients of them."""
+    parameters = list(network.parameters())
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)

@@ -1,0 +1,75 @@
+"""Trained models on disk: weights, what was built, and its frame; never pickled objects."""
+
+import dataclasses
+import os
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from generalNAS_tools.checkpoints import load_weights, save_weights
+from generalNAS_tools.final_network import FinalNetwork
+from generalNAS_tools.genotypes import Genotype, parse_genotype
+from generalNAS_tools.network import NetworkOptions
+
+
+class FinalModel(NamedTuple):
+    """A final network read from disk.
+
+    Attributes:
+        network: with its trained weights, on the CPU.
+        genotype: its architecture.
+        options: its frame.
+    """
+
+    network: FinalNetwork
+    genotype: Genotype
+    options: NetworkOptions
+
+
+def save_final_model(
+    path: str | os.PathLike[str],
+    network: nn.Module,
+    *,
+    genotype: Genotype,
+    options: NetworkOptions,
+) -> None:
+    """Writes a final network atomically.
+
+    Raises:
+        ValueError: the file can't be written; what stood there before stays.
+    """
+    state = {
+        "genotype": genotype._asdict(),
+        "options": dataclasses.asdict(options),
+        "weights": network.state_dict(),
+    }
+    save_weights(path, state)
+
+
+def load_final_model(path: str | os.PathLike[str]) -> FinalModel:
+    """Reads a final network back.
+
+    Raises:
+        ValueError: the file is missing, damaged or holds something else.
+    """
+    state = load_weights(path)
+    if state.keys() != {"genotype", "options", "weights"}:
+        raise ValueError(
+            f"{path}: holds {', '.join(map(str, sorted(state, key=str)))}; expected a model "
+            "written by train_finalArchitecture.py"
+        )
+    genotype = parse_genotype(state["genotype"], source=str(path))
+    options = _options(state["options"], path)
+    network = FinalNetwork(genotype, options)
+    try:
+        network.load_state_dict(state["weights"])
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"{path}: the weights don't fit the genotype in the file") from error
+    return FinalModel(network, genotype, options)
+
+
+def _options(fields: Any, path: str | os.PathLike[str]) -> NetworkOptions:
+    try:
+        return NetworkOptions(**fields)
+    except TypeError as error:
+        raise ValueError(f"{path}: its network options are {fields!r}") from error

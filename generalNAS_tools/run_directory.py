@@ -1,0 +1,244 @@
+"""Everything a run writes, and how it goes on after an interruption.
+
+One checkpoint holds all that the next step depends on. It is written atomically after every
+epoch and at SIGTERM or SIGINT, so the same command run again continues where the last one
+stopped and ends with the same bytes as a run that nobody disturbed.
+"""
+
+import json
+import logging
+import math
+import signal
+from collections.abc import Iterator, Mapping
+from types import FrameType
+from typing import Any, Protocol
+
+from generalNAS_tools.checkpoints import (
+    all_finite,
+    load_weights,
+    random_states,
+    save_weights,
+    set_random_states,
+)
+from generalNAS_tools.run_files import RunFiles
+from generalNAS_tools.run_log import Clock, open_log
+
+log = logging.getLogger(__name__)
+
+FREE_FLAGS = frozenset(
+    {"restart", "cache_dir", "report_freq", "save_dir", "archive"}
+    | {f"{split}_directory" for split in ("train", "valid", "test")}
+)
+"""Flags that may change between the parts of one run: they don't change its results."""
+
+
+class Stateful(Protocol):
+    """Anything with a state that a checkpoint can hold."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, as tensors, numbers, strings, lists and dicts."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Takes a state back."""
+
+
+class Stopped(Exception):  # noqa: N818 - not an error
+    """The run was asked to stop and has saved its state."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+
+class RunDirectory:
+    """The files of one run, named by `save` within `folder`.
+
+    Args:
+        folder: made if absent.
+        save: the run's name; several runs share a folder under different names.
+        method: first part of the genotype's file name (darts, pdarts, ...).
+        config: every flag, and the data's fingerprints.
+        restart: throws away what an interrupted run left.
+
+    Attributes:
+        files: names and writes them.
+        history: one row an epoch.
+        cursor: where the run stands, in the script's own terms; "epoch" counts the finished
+            epochs of the current stage.
+        partial: state of the epoch that a signal interrupted, else None.
+
+    Raises:
+        ValueError: the folder can't be used, another process uses it, the checkpoint is damaged
+            or belongs to other flags (the message names the flag).
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        save: str,
+        method: str,
+        config: Mapping[str, Any],
+        restart: bool = False,
+    ) -> None:
+        self.files = RunFiles(folder, save=save, method=method)
+        self.config = json.loads(json.dumps(config))
+        self.history: list[dict[str, Any]] = []
+        self.cursor: dict[str, Any] = {}
+        self.partial: dict[str, Any] | None = None
+        self.stop_signal: int | None = None
+        self._tracked: dict[str, Stateful] = {}
+        self._saved: dict[str, Any] | None = None
+        self._checkpoint = self.files.path("checkpoint", "pt")
+        if restart:
+            self._checkpoint.unlink(missing_ok=True)
+        self._load()
+        open_log(self.files.path("log", "txt"))
+        self.clock = Clock(self.partial["seconds"] if self.partial else 0.0)
+        self.files.write_json("config", self.config)
+        if self.history:
+            self.files.write_history(self.history)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask_to_stop)
+
+    def track(self, **objects: Stateful) -> None:
+        """Names the objects that the next epochs change; takes their saved state back.
+
+        The objects replace those tracked before, and the first call after a start continues
+        from the checkpoint, if there is one.
+        """
+        self._tracked = dict(objects)
+        if self._saved is None:
+            return
+        saved, self._saved = self._saved, None
+        try:
+            for name, target in objects.items():
+                target.load_state_dict(saved["objects"][name])
+            set_random_states(saved["random"])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self._checkpoint}: doesn't fit this command; start over with --restart"
+            ) from error
+        log.info("continuing at epoch %d", len(self.history) + 1)
+
+    def epochs(self, total: int) -> Iterator[int]:
+        """The epochs of the current stage that are still to do, counted from 0."""
+        yield from range(self.cursor.get("epoch", 0), total)
+
+    def end_epoch(self, row: Mapping[str, Any], **cursor: Any) -> None:
+        """Adds a row to the history and saves everything.
+
+        Args:
+            row: the epoch's figures; None for those not measured.
+            **cursor: where the run goes on; without it, at the stage's next epoch.
+
+        Raises:
+            ValueError: a loss or a weight is not finite; the last good checkpoint stays.
+        """
+        self.check_finite(row)
+        seconds = round(self.clock.epoch_seconds(), 3)
+        self.history.append({"epoch": len(self.history) + 1, **row, "seconds": seconds})
+        self.partial = None
+        self.move_to(**(cursor or {"epoch": self.cursor.get("epoch", 0) + 1}))
+        self.files.write_history(self.history)
+        log.info("%s", self.clock.line(self.history))
+
+    def check_finite(self, row: Mapping[str, Any]) -> None:
+        """Checks an epoch's losses and all weights.
+
+        Raises:
+            ValueError: one is not finite; the last good checkpoint stays.
+        """
+        for name in ("train_loss", "valid_loss"):
+            if row.get(name) is not None and not math.isfinite(row[name]):
+                raise ValueError(self._not_finite(f"{name} is {row[name]}"))
+        self._check_weights()
+
+    def move_to(self, **cursor: Any) -> None:
+        """Sets where the run stands and saves everything."""
+        self.cursor.update(cursor)
+        self.save_checkpoint()
+        self.stop_if_asked()
+
+    def stop_if_asked(self, partial: dict[str, Any] | None = None) -> None:
+        """Saves and leaves, if a signal asked for it.
+
+        Args:
+            partial: state of the current epoch so far.
+
+        Raises:
+            Stopped: after saving.
+        """
+        if partial is not None:
+            self.partial = partial
+        if self.stop_signal is None:
+            return
+        if self.partial is not None:
+            self._check_weights()
+            self.partial["seconds"] = self.clock.epoch_seconds()
+            self.save_checkpoint()
+        raise Stopped(self.stop_signal)
+
+    def report_step(self, step: int, steps: int, loss: float) -> None:
+        """Logs how far the epoch is.
+
+        Raises:
+            ValueError: the loss is not finite; the last good checkpoint stays.
+        """
+        if not math.isfinite(loss):
+            raise ValueError(self._not_finite(f"train_loss is {loss} at step {step}"))
+        log.info("%s", self.clock.step_line(len(self.history) + 1, step, steps, loss=loss))
+
+    def save_checkpoint(self) -> None:
+        """Writes all state atomically."""
+        if self._saved is not None:
+            raise RuntimeError("track() the objects before saving")
+        state = {
+            "config": self.config,
+            "cursor": self.cursor,
+            "history": self.history,
+            "partial": self.partial,
+            "objects": {name: target.state_dict() for name, target in self._tracked.items()},
+            "random": random_states(),
+        }
+        save_weights(self._checkpoint, state)
+
+    def _load(self) -> None:
+        if not self._checkpoint.exists():
+            return
+        state = load_weights(self._checkpoint)
+        missing = {"config", "cursor", "history", "partial", "objects", "random"} - state.keys()
+        if missing:
+            raise ValueError(
+                f"{self._checkpoint}: no checkpoint of a run (without {', '.join(sorted(missing))})"
+                "; expected what the same command wrote, or --restart"
+            )
+        self._check_config(state["config"])
+        self.cursor, self.history = state["cursor"], state["history"]
+        self.partial, self._saved = state["partial"], state
+
+    def _check_config(self, old: dict[str, Any]) -> None:
+        for flag in sorted((old.keys() | self.config.keys()) - FREE_FLAGS):
+            before, now = old.get(flag), self.config.get(flag)
+            if before != now:
+                raise ValueError(
+                    f"{self._checkpoint}: the run was started with --{flag} {before}, now it is "
+                    f"{now}; give the old value, another --save, or --restart"
+                )
+
+    def _check_weights(self) -> None:
+        for name, target in self._tracked.items():
+            if not all_finite(target.state_dict()):
+                raise ValueError(self._not_finite(f"the state of the {name} is not finite"))
+
+    def _not_finite(self, what: str) -> str:
+        return (
+            f"epoch {len(self.history) + 1}: {what}; the run stops, the last good state is in "
+            f"{self._checkpoint}; lower --rhn_lr, --cnn_lr or --clip"
+        )
+
+    def _ask_to_stop(self, number: int, _: FrameType | None) -> None:
+        """Remembers the signal; the loop saves and leaves after its step."""
+        self.stop_signal = number
+        signal.signal(number, signal.SIG_DFL)
+        log.info("%s: saving, then leaving", signal.Signals(number).name)

@@ -1,0 +1,91 @@
+"""The files of a run: their names, their folder, and how each is written."""
+
+import csv
+import fcntl
+import io
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from generalNAS_tools.atomic_files import atomic_write
+from generalNAS_tools.genotypes import Genotype, write_genotype
+
+log = logging.getLogger(__name__)
+
+ARRAYS = {
+    "train_loss": "train_loss",
+    "acc_train": "acc_train",
+    "valid_loss": "valid_loss",
+    "acc_valid": "acc_valid",
+    "time": "seconds",
+}
+"""Names of the array files and the history columns they hold."""
+
+
+class RunFiles:
+    """Names and writes the files of the run `save` of a method, within one folder.
+
+    Raises:
+        ValueError: the folder can't be used, or another process runs under the same name.
+    """
+
+    def __init__(self, folder: str, *, save: str, method: str) -> None:
+        if not save or "/" in save:
+            raise ValueError(f"--save {save!r}: expected a name without a slash")
+        self.folder, self.save, self.method = Path(folder), save, method
+        self._lock = self._claim_folder()
+
+    def path(self, name: str, ending: str = "npy") -> Path:
+        """Path of one of the run's files."""
+        return self.folder / f"{name}-{self.save}.{ending}"
+
+    def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Writes the history as CSV and as the array files."""
+        columns = list(dict.fromkeys(name for row in history for name in row))
+        text = io.StringIO()
+        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(history)
+        with atomic_write(self.path("history", "csv")) as file:
+            file.write(text.getvalue().encode())
+        for name, column in ARRAYS.items():
+            values = [row[column] for row in history if row.get(column) is not None]
+            self.write_array(name, values)
+
+    def write_array(self, name: str, values: Any) -> None:
+        """Writes numbers as an array file."""
+        with atomic_write(self.path(name)) as file:
+            np.save(file, np.asarray(values), allow_pickle=False)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Writes a JSON file; NaN is refused."""
+        text = json.dumps(value, indent=1, allow_nan=False)
+        with atomic_write(self.path(name, "json")) as file:
+            file.write(text.encode() + b"\n")
+
+    def write_genotype(self, genotype: Genotype) -> None:
+        """Writes the run's result."""
+        path = self.path(f"{self.method}_geno")
+        write_genotype(path, genotype)
+        log.info("genotype written to %s", path)
+
+    def _claim_folder(self) -> IO[str]:
+        """Makes the folder and locks the run's name, so that no two processes mix files."""
+        path = self.path("lock", "pid")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = path.open("w")
+        except OSError as error:
+            raise ValueError(f"--save_dir {self.folder}: {error.strerror or error}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise ValueError(
+                f"{path}: another process is running this; give another --save or --save_dir"
+            ) from error
+        return lock

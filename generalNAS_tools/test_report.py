@@ -1,0 +1,58 @@
+"""What a test writes: loss, labels, predictions, and the metrics as JSON."""
+
+import argparse
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generalNAS_tools.deepsea_data import PackedSplit
+from generalNAS_tools.metrics import average_reverse_complement, format_metrics, test_metrics
+from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.run_files import RunFiles
+
+log = logging.getLogger(__name__)
+
+
+def write_test_report(
+    files: RunFiles,
+    split: PackedSplit,
+    predictions: NDArray[np.float32],
+    *,
+    loss: float,
+    average_strands: bool = False,
+) -> None:
+    """Scores predictions (N, targets) of a test set, logs the figures and writes everything.
+
+    Args:
+        files: where to.
+        split: the test set.
+        predictions: probabilities, in the set's order.
+        loss: mean cross-entropy.
+        average_strands: average each sequence with its reverse complement in the second half.
+    """
+    labels = split.all_labels()
+    files.write_array("test_loss", loss)
+    if average_strands:
+        predictions = average_reverse_complement(predictions, labels)
+        labels = labels[: len(predictions)]
+    files.write_array("labels_test", labels)
+    files.write_array("predictions_test", predictions)
+    metrics = test_metrics(labels, predictions)
+    files.write_json("metrics_test", {"test_loss": loss, **metrics})
+    log.info("test_loss %.4f\n%s", loss, format_metrics(metrics))
+
+
+def check_fit(options: NetworkOptions, split: PackedSplit, args: argparse.Namespace) -> None:
+    """Checks a model's frame, the test set and --seq_size against each other.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    for name, expected, found, where in (
+        ("sequence length", options.seq_size, split.seq_size, split.path),
+        ("number of targets", options.num_targets, split.num_targets, split.path),
+        ("sequence length", options.seq_size, args.seq_size, "--seq_size"),
+    ):
+        if found is not None and expected != found:
+            raise ValueError(f"{where}: {name} {found}; the model {args.model} takes {expected}")
