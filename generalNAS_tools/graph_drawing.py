@@ -1,5 +1,6 @@
 """Draws a small directed graph left to right, with edge labels that don't overlap."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,10 +32,11 @@ def draw_graph(axes: Axes, graph: "nx.MultiDiGraph[str]", colours: Mapping[str, 
     """
     places = place_nodes(graph)
     pixels = {node: axes.transData.transform(place) for node, place in places.items()}
+    centre = axes.transData.transform((0, 0))
     side = 2 * NODE_RADIUS * POINT
-    taken = [_box(centre, side, side) for centre in pixels.values()]
+    taken = [_box(place, side, side) for place in pixels.values()]
     for source, target, parallel, label in graph.edges(keys=True, data="label"):
-        bend = PARALLEL_BEND * parallel
+        bend = parallel * _inward_bend(pixels[source], pixels[target], centre)
         arrow = {
             "arrowstyle": "-|>",
             "color": colours[label] if label else PLAIN_COLOUR,
@@ -79,6 +81,12 @@ def _draw_label(axes: Axes, box: Bbox, text: str, colour: Any) -> None:
         bbox=background,
         zorder=3,
     )
+
+
+def _inward_bend(source: Array, target: Array, centre: Array) -> float:
+    """Bend of a parallel edge, towards the centre of the circle, where no node lies."""
+    (dx, dy), (cx, cy) = target - source, centre - (source + target) / 2
+    return math.copysign(PARALLEL_BEND, dy * cx - dx * cy)
 
 
 def _free_box(source: Array, target: Array, bend: float, text: str, taken: Sequence[Bbox]) -> Bbox:
