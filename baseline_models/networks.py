@@ -28,6 +28,8 @@ class Baseline(NamedTuple):
     learning_rate: float
 
 
+# DeepSEA's published learning rate could not be confirmed; 0.1 is ours. The loss is a
+# mean over all targets, so its gradients are small and a rate fit for a sum would hardly move.
 BASELINES = {
     "DeepSEA": Baseline(DeepSEA, _sgd, 0.1),
     "DanQ": Baseline(DanQ, _rmsprop, 1e-3),
