@@ -1,0 +1,305 @@
+"""Recurrences of both RHN cells as autograd functions with hand-written backward.
+
+The forward pass keeps the pre-activations [c, h], the states and the BatchNorm scales; the
+backward pass overwrites the pre-activations with their gradients, so that the gradient of each
+weight matrix is one product over all time steps afterwards.
+
+T time steps, B batch, H hidden, n edges of a node, m nodes of a group, E active edges.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from generalNAS_tools.genotypes import RHN_NODES
+
+TANH, IDENTITY, SIGMOID, RELU = range(4)
+"""Columns of the mixing weights without `none`; they number the activations here."""
+NUM_ACTIVATIONS = 4
+STATES = RHN_NODES + 1
+
+
+class Group(NamedTuple):
+    """Nodes of a final network that share a predecessor.
+
+    Attributes:
+        state: slot of the predecessor.
+        start: slot of the group's first node; slots are numbered in order of computation.
+        runs: how many neighbouring nodes take which activation, as (activation, count).
+    """
+
+    state: int
+    start: int
+    runs: tuple[tuple[int, int], ...]
+
+    @property
+    def stop(self) -> int:
+        """Slot after the group's last node."""
+        return self.start + sum(count for _, count in self.runs)
+
+
+class Drive(NamedTuple):
+    """What a recurrence runs on; `pre`, `w0` and `w` share the dtype of the products.
+
+    Attributes:
+        pre: masked input times the upper half of W0, (T, B, 2H).
+        hidden: (B, H), in the dtype of the states.
+        w0: lower half of W0, (H, 2H).
+        w: weight per node (H, 2H), or per group (H, 2Hm).
+        h_mask: dropout mask (B, H) or None.
+    """
+
+    pre: Tensor
+    hidden: Tensor
+    w0: Tensor
+    w: tuple[Tensor, ...]
+    h_mask: Tensor | None
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What may need a gradient, in order."""
+        return (self.pre, self.hidden, self.w0, *self.w)
+
+    def feed(self, state: Tensor) -> Tensor:
+        """A state as it enters a product: masked, in the products' dtype."""
+        masked = state if self.h_mask is None else state * self.h_mask
+        return masked.to(self.pre.dtype)
+
+    def add_product(self, grad: Tensor, grad_pre: Tensor, weight: Tensor) -> None:
+        """Adds to grad (..., H) what reaches a state through `feed(state) @ weight`."""
+        if self.h_mask is None and grad.dtype == grad_pre.dtype:
+            grad.view(-1, grad.shape[-1]).addmm_(grad_pre, weight.t())
+            return
+        product = (grad_pre @ weight.t()).view(grad.shape).to(grad.dtype)
+        grad.add_(product if self.h_mask is None else product.mul_(self.h_mask))
+
+
+class Tape(NamedTuple):
+    """What the forward pass keeps; one time step long if nothing is to be kept.
+
+    Attributes:
+        states: (T, 9, B, H).
+        scales: factors of the BatchNorm, (T, 9, H); not used by the final network.
+        initial: pre-activations of the initial states, (T, B, 2H).
+        nodes: pre-activations per supernet node (T, n, B, 2H) or per group (T, B, 2Hm).
+    """
+
+    states: Tensor
+    scales: Tensor
+    initial: Tensor
+    nodes: list[Tensor]
+
+    @classmethod
+    def empty(cls, drive: Drive, shapes: Sequence[tuple[int, ...]], *, keep: bool) -> "Tape":
+        """An unwritten tape with nodes of the given shapes per time step."""
+        steps = len(drive.pre) if keep else 1
+        batch, hidden_size = drive.hidden.shape
+        return cls(
+            drive.hidden.new_empty(steps, STATES, batch, hidden_size),
+            drive.hidden.new_empty(steps, STATES, hidden_size),
+            torch.empty_like(drive.pre[:steps]),
+            [drive.pre.new_empty(steps, *shape) for shape in shapes],
+        )
+
+
+def activate(activation: int, h: Tensor, out: Tensor) -> Tensor:
+    """Applies an activation; the identity returns `h` itself."""
+    if activation == TANH:
+        return torch.tanh(h, out=out)
+    if activation == SIGMOID:
+        return torch.sigmoid(h, out=out)
+    if activation == RELU:
+        return torch.clamp(h, min=0, out=out)
+    return h
+
+
+def slope(activation: int, grad: Tensor, value: Tensor, out: Tensor) -> Tensor:
+    """Gradient before an activation, given its value; the identity returns `grad` itself."""
+    if activation == TANH:
+        return torch.ops.aten.tanh_backward(grad, value, grad_input=out)
+    if activation == SIGMOID:
+        return torch.ops.aten.sigmoid_backward(grad, value, grad_input=out)
+    if activation == RELU:
+        return torch.ops.aten.threshold_backward(grad, value, 0, grad_input=out)
+    return grad
+
+
+INITIAL = ((TANH, 1),)
+
+
+def highway(
+    pre: Tensor, state: Tensor, runs: Sequence[tuple[int, int]], *, out: Tensor, work: Tensor
+) -> None:
+    """Writes s + σ(c) ∘ (f(h) − s) of a group's m nodes.
+
+    Args:
+        pre: [c, h] node by node, (B, 2Hm).
+        state: s, (B, H).
+        runs: the group's activations.
+        out: (m, B, H).
+        work: scratch, (≥ 2, ≥ m, B, H).
+    """
+    gate, value, _ = _gate_and_value(pre, runs, work)
+    torch.lerp(state, value, gate, out=out)
+
+
+def highway_backward(
+    pre: Tensor,
+    state: Tensor,
+    runs: Sequence[tuple[int, int]],
+    *,
+    grad: Tensor,
+    grad_state: Tensor,
+    work: Tensor,
+) -> None:
+    """Overwrites `pre` with its gradient and adds to grad_state (B, H) what skips the product.
+
+    Args:
+        pre: as in `highway`.
+        state: as in `highway`.
+        runs: as in `highway`.
+        grad: gradient of the output, (m, B, H).
+        grad_state: (B, H).
+        work: scratch, (≥ 3, ≥ m, B, H).
+    """
+    gate, value, (both, c, h) = _gate_and_value(pre, runs, work)
+    through = torch.mul(grad, gate, out=work[2][: len(grad)])
+    start = 0
+    for activation, count in runs:
+        part = slice(start, start + count)
+        h[part].copy_(slope(activation, through[part], value[part], h[part]))
+        start += count
+    torch.ops.aten.sigmoid_backward(value.sub_(state).mul_(grad), gate, grad_input=c)
+    grad_state.add_(torch.sub(grad, through, out=through).sum(0))
+    if both is not pre:
+        pre.copy_(both)
+
+
+def _gate_and_value(
+    pre: Tensor, runs: Sequence[tuple[int, int]], work: Tensor
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
+    both = pre.to(work.dtype)
+    num, hidden_size = sum(count for _, count in runs), work.shape[-1]
+    c, h = both.view(-1, num, 2, hidden_size).permute(2, 1, 0, 3).unbind()
+    gate, value = torch.sigmoid(c, out=work[0, :num]), work[1, :num]
+    start = 0
+    for activation, count in runs:
+        part = slice(start, start + count)
+        if activation == IDENTITY:
+            value[part].copy_(h[part])
+        else:
+            activate(activation, h[part], value[part])
+        start += count
+    return gate, value, (both, c, h)
+
+
+class FinalRecurrence(torch.autograd.Function):
+    """The recurrence of a final network: (groups, h_mask, pre, hidden, w0, *w) → (T, B, H)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, groups: Sequence[Group], h_mask: Tensor | None, *tensors: Tensor
+    ) -> Tensor:
+        """Runs the recurrence and keeps its tape."""
+        pre, hidden, w0, *w = tensors
+        output, ctx.tape = final_forward(
+            Drive(pre, hidden, w0, tuple(w), h_mask), groups, keep=True
+        )
+        ctx.groups = groups
+        ctx.save_for_backward(output, h_mask, *tensors)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        """Runs the recurrence backwards and uses up its tape."""
+        output, h_mask, pre, hidden, w0, *w = ctx.saved_tensors
+        drive, tape = Drive(pre, hidden, w0, tuple(w), h_mask), take_tape(ctx)
+        with torch.autocast(grad.device.type, enabled=False):
+            grad_hidden = _final_backward(drive, ctx.groups, tape, output, grad)
+            fed = [tape.states[:, group.state] for group in ctx.groups]
+            grads = weight_grads(drive, tape, output, fed, ctx.needs_input_grad[4:])
+        return None, None, tape.initial, grad_hidden, *grads
+
+
+def final_forward(drive: Drive, groups: Sequence[Group], *, keep: bool) -> tuple[Tensor, Tape]:
+    """The final network's recurrence: output (T, B, H) and the tape."""
+    steps, batch, _ = drive.pre.shape
+    tape = Tape.empty(drive, [(batch, w.shape[1]) for w in drive.w], keep=keep)
+    output = drive.hidden.new_empty(steps, *drive.hidden.shape)
+    work = drive.hidden.new_empty(2, RHN_NODES, *drive.hidden.shape)
+    for t in range(steps):
+        at = t if keep else 0
+        s, previous = tape.states[at], output[t - 1] if t else drive.hidden
+        torch.addmm(drive.pre[t], drive.feed(previous), drive.w0, out=tape.initial[at])
+        highway(tape.initial[at], previous, INITIAL, out=s[:1], work=work)
+        for group, w, z in zip(groups, drive.w, tape.nodes, strict=True):
+            torch.mm(drive.feed(s[group.state]), w, out=z[at])
+            out = s[group.start : group.stop]
+            highway(z[at], s[group.state], group.runs, out=out, work=work)
+        torch.mean(s[1:], 0, out=output[t])
+    return output, tape
+
+
+def _final_backward(
+    drive: Drive, groups: Sequence[Group], tape: Tape, output: Tensor, grad: Tensor
+) -> Tensor:
+    """Overwrites the tape's pre-activations with gradients; returns that of the hidden state."""
+    grads = torch.empty_like(tape.states[0])
+    work = grads.new_empty(3, *grads.shape)
+    carry = torch.zeros_like(drive.hidden)
+    for t in reversed(range(len(output))):
+        s, previous = tape.states[t], output[t - 1] if t else drive.hidden
+        grads[0].zero_()
+        grads[1:] = carry.add_(grad[t]).div_(RHN_NODES)
+        for group, w, z in zip(groups[::-1], drive.w[::-1], tape.nodes[::-1], strict=True):
+            state, target, part = (
+                s[group.state],
+                grads[group.state],
+                grads[group.start : group.stop],
+            )
+            highway_backward(z[t], state, group.runs, grad=part, grad_state=target, work=work)
+            drive.add_product(target, z[t], w)
+        z = tape.initial[t]
+        highway_backward(z, previous, INITIAL, grad=grads[:1], grad_state=carry.zero_(), work=work)
+        drive.add_product(carry, z, drive.w0)
+    return carry
+
+
+def weight_grads(
+    drive: Drive, tape: Tape, output: Tensor, fed: Sequence[Tensor], needed: Sequence[bool]
+) -> list[Tensor | None]:
+    """Gradients of w0 and w, each one product over all time steps.
+
+    Args:
+        drive: as in the forward pass.
+        tape: with gradients in place of pre-activations.
+        output: (T, B, H).
+        fed: the states that enter each product, (T, ..., B, H).
+        needed: which of the gradients are wanted.
+    """
+    previous = torch.cat([drive.hidden[None], output[:-1]])
+    return [
+        drive.feed(state).reshape(-1, state.shape[-1]).t() @ z.view(-1, z.shape[-1])
+        if want
+        else None
+        for state, z, want in zip(
+            [previous, *fed], [tape.initial, *tape.nodes], needed, strict=True
+        )
+    ]
+
+
+def take_tape(ctx: Any) -> Tape:
+    """Takes the tape out of a context.
+
+    Raises:
+        RuntimeError: it is used up.
+    """
+    if ctx.tape is None:
+        raise RuntimeError("the RHN's backward pass overwrites what it saved and runs only once")
+    tape: Tape = ctx.tape
+    ctx.tape = None
+    return tape

@@ -1,0 +1,284 @@
+"""The supernet RHN's recurrence as an autograd function with hand-written backward.
+
+With P_j = Σ_k w_jk a node is s_i = BN(Σ_j [P_j s_j + σ(c_j) ∘ (Σ_k w_jk f_k(h_j) − P_j s_j)]);
+all its edges j are computed at once.
+
+T time steps, B batch, H hidden, n edges of a node, E active edges.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from generalNAS_tools.genotypes import RHN_NODES
+from generalNAS_tools.rhn_kernels import (
+    INITIAL,
+    NUM_ACTIVATIONS,
+    STATES,
+    Drive,
+    Tape,
+    activate,
+    highway,
+    highway_backward,
+    slope,
+    take_tape,
+    weight_grads,
+)
+
+SUM = NUM_ACTIVATIONS
+"""Row of P, the sum of an edge's mixing weights, after the rows of the activations."""
+
+
+class Node(NamedTuple):
+    """A supernet node.
+
+    Attributes:
+        states: earlier states with an active edge into it, ascending.
+        start: row of its first edge among the active edges.
+        activations: activations active on any of its edges.
+    """
+
+    states: tuple[int, ...]
+    start: int
+    activations: tuple[int, ...]
+
+    @property
+    def edges(self) -> slice:
+        """Rows of its edges among the active edges."""
+        return slice(self.start, self.start + len(self.states))
+
+    def _neighbours(self) -> slice | None:
+        first, num = self.states[0] if self.states else 0, len(self.states)
+        return slice(first, first + num) if self.states == (*range(first, first + num),) else None
+
+    def rows(self, states: Tensor, dim: int = 0) -> Tensor:
+        """The node's predecessors among all states; a view where they are neighbours."""
+        part = self._neighbours()
+        if part is not None:
+            return states.narrow(dim, part.start, part.stop - part.start)
+        return torch.stack([states.select(dim, j) for j in self.states], dim)
+
+    def add_to(self, grads: Tensor, rows: Tensor) -> None:
+        """Adds rows (n, B, H) to the predecessors among grads (9, B, H)."""
+        part = self._neighbours()
+        if part is not None:
+            grads[part].add_(rows)
+            return
+        for j, row in zip(self.states, rows, strict=True):
+            grads[j].add_(row)
+
+
+class Norm(NamedTuple):
+    """The shared BatchNorm.
+
+    Attributes:
+        mean: running mean, (H,); updated in place.
+        var: running variance, (H,); updated in place.
+        momentum: None for a cumulative average.
+        eps: added to the variance.
+        seen: batches averaged before, used only without momentum.
+        training: whether batch statistics are used.
+    """
+
+    mean: Tensor
+    var: Tensor
+    momentum: float | None
+    eps: float
+    seen: int
+    training: bool
+
+    def forward(self, raw: Tensor, number: int, *, out: Tensor, scale: Tensor) -> None:
+        """Writes the normalised raw (B, H) and its factor (H,).
+
+        Args:
+            raw: the state before BatchNorm.
+            number: how many states this pass has normalised before.
+            out: (B, H).
+            scale: (H,).
+        """
+        if not self.training:
+            torch.rsqrt(self.var + self.eps, out=scale)
+            torch.sub(raw, self.mean, out=out).mul_(scale)
+            return
+        momentum = 1 / (self.seen + number + 1) if self.momentum is None else self.momentum
+        torch.ops.aten.native_batch_norm.out(
+            *(raw, None, None, self.mean, self.var, True, momentum, self.eps),
+            out=out,
+            save_mean=torch.empty_like(scale),
+            save_invstd=scale,
+        )
+
+    def backward(self, grad: Tensor, state: Tensor, scale: Tensor) -> Tensor:
+        """Gradient before BatchNorm, from the normalised state itself, (B, H)."""
+        if not self.training:
+            return grad * scale
+        # The state is normalised, so it is its own input with mean 0 and deviation 1, and the
+        # factor takes the place of an affine weight.
+        zeros, ones = torch.zeros_like(scale), torch.ones_like(scale)
+        saved = (None, None, zeros, ones, True, self.eps, [True, False, False])
+        result: Tensor = torch.ops.aten.native_batch_norm_backward(grad, state, scale, *saved)[0]
+        return result
+
+
+class SearchRecurrence(torch.autograd.Function):
+    """(nodes, norm, h_mask, mixing, pre, hidden, w0, *w) → (T, B, H)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, nodes: Sequence[Node], norm: Norm, h_mask: Tensor | None, *tensors: Tensor
+    ) -> Tensor:
+        """Runs the recurrence and keeps its tape; mixing: (E, 4), the other tensors as in Drive."""
+        mixing, pre, hidden, w0, *w = tensors
+        drive = Drive(pre, hidden, w0, tuple(w), h_mask)
+        output, ctx.tape = search_forward(drive, nodes, norm, mixing, keep=True)
+        ctx.nodes, ctx.norm = nodes, norm
+        ctx.save_for_backward(output, h_mask, *tensors)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        """Runs the recurrence backwards and uses up its tape."""
+        output, h_mask, mixing, pre, hidden, w0, *w = ctx.saved_tensors
+        drive, tape = Drive(pre, hidden, w0, tuple(w), h_mask), take_tape(ctx)
+        needs_mixing = ctx.needs_input_grad[3]
+        with torch.autocast(grad.device.type, enabled=False):
+            run = _Backward(
+                *(drive, ctx.nodes, ctx.norm), mixing=mixing, tape=tape, needs_mixing=needs_mixing
+            )
+            grad_hidden = run.all_steps(output, grad)
+            fed = [node.rows(tape.states, 1) for node in ctx.nodes]
+            grads = weight_grads(drive, tape, output, fed, ctx.needs_input_grad[6:])
+        return None, None, None, run.mixing_grad(), tape.initial, grad_hidden, *grads
+
+
+def search_forward(
+    drive: Drive, nodes: Sequence[Node], norm: Norm, mixing: Tensor, *, keep: bool
+) -> tuple[Tensor, Tape]:
+    """The supernet's recurrence: output (T, B, H) and the tape; mixing: (E, 4)."""
+    batch, hidden_size = drive.hidden.shape
+    tape = Tape.empty(
+        drive, [(len(node.states), batch, 2 * hidden_size) for node in nodes], keep=keep
+    )
+    output = drive.hidden.new_empty(len(drive.pre), batch, hidden_size)
+    work = drive.hidden.new_empty(3, RHN_NODES, batch, hidden_size)
+    raw = drive.hidden.new_empty(1, batch, hidden_size)
+    weights = [_weights(mixing, node) for node in nodes]
+    for t in range(len(output)):
+        at = t if keep else 0
+        s, scales = tape.states[at], tape.scales[at]
+        previous, done = output[t - 1] if t else drive.hidden, t * STATES
+        torch.addmm(drive.pre[t], drive.feed(previous), drive.w0, out=tape.initial[at])
+        highway(tape.initial[at], previous, INITIAL, out=raw, work=work)
+        norm.forward(raw[0], done, out=s[0], scale=scales[0])
+        for i, node in enumerate(nodes):
+            z, rows = tape.nodes[i][at], node.rows(s)
+            torch.mm(
+                drive.feed(rows).view(-1, hidden_size), drive.w[i], out=z.view(-1, z.shape[-1])
+            )
+            _mix(node, z, rows, weights[i], out=raw[0], work=work)
+            norm.forward(raw[0], done + i + 1, out=s[i + 1], scale=scales[i + 1])
+        torch.mean(s[1:], 0, out=output[t])
+    return output, tape
+
+
+def _weights(mixing: Tensor, node: Node) -> Tensor:
+    """A node's mixing weights, per activation and then their sum: (E, 4) → (5, n, 1, 1)."""
+    rows = mixing[node.edges]
+    return torch.cat([rows, rows.sum(1, keepdim=True)], 1).t()[..., None, None].contiguous()
+
+
+def _mix(
+    node: Node, pre: Tensor, rows: Tensor, weights: Tensor, *, out: Tensor, work: Tensor
+) -> None:
+    """Writes a node's state before BatchNorm (B, H) from its pre-activations (n, B, 2H)."""
+    c, h = pre.to(rows.dtype).chunk(2, dim=-1)
+    gate, mixed, value = work[:, : len(rows)]
+    torch.sigmoid(c, out=gate)
+    torch.mul(rows, -weights[SUM], out=mixed)
+    for k in node.activations:
+        mixed.addcmul_(activate(k, h, value), weights[k])
+    torch.sum(mixed.mul_(gate), 0, out=out)
+    out.view(-1).addmv_(rows.flatten(1).t(), weights[SUM].view(-1))
+
+
+class _Backward:
+    """The way back through the supernet's recurrence; its buffers serve all time steps."""
+
+    def __init__(
+        self,
+        drive: Drive,
+        nodes: Sequence[Node],
+        norm: Norm,
+        *,
+        mixing: Tensor,
+        tape: Tape,
+        needs_mixing: bool,
+    ) -> None:
+        self.drive, self.nodes, self.norm, self.tape = drive, nodes, norm, tape
+        self.weights = [_weights(mixing, node) for node in nodes]
+        self.grads = torch.empty_like(tape.states[0])
+        self.work = self.grads.new_empty(6, *self.grads.shape)
+        shape = (NUM_ACTIVATIONS + 1, len(tape.states), len(mixing))
+        self.dots = self.grads.new_zeros(shape) if needs_mixing else None
+
+    def all_steps(self, output: Tensor, grad: Tensor) -> Tensor:
+        """Overwrites the tape's pre-activations with gradients; returns that of hidden, (B, H)."""
+        drive, tape, grads = self.drive, self.tape, self.grads
+        carry = torch.zeros_like(drive.hidden)
+        for t in reversed(range(len(output))):
+            s, scales = tape.states[t], tape.scales[t]
+            grads[0].zero_()
+            grads[1:] = carry.add_(grad[t]).div_(RHN_NODES)
+            for i in reversed(range(RHN_NODES)):
+                if self.nodes[i].states:
+                    self._node(t, i, self.norm.backward(grads[i + 1], s[i + 1], scales[i + 1]))
+            raw = self.norm.backward(grads[0], s[0], scales[0])
+            z, previous = tape.initial[t], output[t - 1] if t else drive.hidden
+            highway_backward(
+                *(z, previous, INITIAL), grad=raw[None], grad_state=carry.zero_(), work=self.work
+            )
+            drive.add_product(carry, z, drive.w0)
+        return carry
+
+    def mixing_grad(self) -> Tensor | None:
+        """Gradient of the mixing weights, (E, 4), if wanted."""
+        if self.dots is None:
+            return None
+        total = self.dots.sum(1)
+        return (total[:SUM] + total[SUM]).t()
+
+    def _node(self, t: int, i: int, grad: Tensor) -> None:
+        """Passes the gradient of a node's state before BatchNorm on to its edges."""
+        node, weights, z = self.nodes[i], self.weights[i], self.tape.nodes[i][t]
+        rows = node.rows(self.tape.states[t])
+        both = z.to(rows.dtype)
+        c, h = both.chunk(2, dim=-1)
+        gate, through, mixed, value, part, grad_h = self.work[:, : len(rows)]
+        torch.sigmoid(c, out=gate)
+        torch.mul(grad, gate, out=through)
+        torch.mul(rows, -weights[SUM], out=mixed)
+        grad_h.zero_()
+        for k in node.activations:
+            f = activate(k, h, value)
+            mixed.addcmul_(f, weights[k])
+            self._dot(k, t, node, through, f, part)
+            grad_h.addcmul_(slope(k, through, f, part), weights[k])
+        h.copy_(grad_h)
+        mixed.mul_(through)
+        torch.addcmul(mixed, mixed, gate, value=-1, out=c)
+        skipped = torch.sub(grad, through, out=through)
+        self._dot(SUM, t, node, skipped, rows, part)
+        skipped.mul_(weights[SUM])
+        if both is not z:
+            z.copy_(both)
+        self.drive.add_product(skipped, z.view(-1, z.shape[-1]), self.drive.w[i])
+        node.add_to(self.grads, skipped)
+
+    def _dot(self, k: int, t: int, node: Node, a: Tensor, b: Tensor, product: Tensor) -> None:
+        """Notes Σ a b per edge, towards the gradient of mixing weight k."""
+        if self.dots is not None:
+            torch.sum(torch.mul(a, b, out=product), (1, 2), out=self.dots[k, t, node.edges])
