@@ -80,7 +80,13 @@ class Alphas(nn.Module):
 
 
 def active_weights(alphas: ArrayLike, mask: BoolArray) -> FloatArray:
-    """Softmax over each edge's active primitives, 0 elsewhere: (E, P) → (E, P) in float64."""
+    """Softmax over each edge's active primitives, 0 elsewhere: (E, P) → (E, P) in float64.
+
+    Raises:
+        ValueError: an active alpha is not finite, so nothing can be decided from it.
+    """
+    if not np.isfinite(np.asarray(alphas)[mask]).all():
+        raise ValueError("alphas are not finite; expected numbers: the search diverged")
     scores = np.where(mask, np.asarray(alphas, dtype=np.float64), -np.inf)
     highest = np.where(mask.any(axis=1), scores.max(axis=1), 0.0)
     powers = np.exp(scores - highest[:, None])

@@ -70,6 +70,14 @@ def test_active_weights_survive_large_alphas():
     np.testing.assert_array_equal(weights, [[0.5, 0.5, 0.0]])
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_active_weights_refuse_a_diverged_search(value):
+    alphas = np.array([[0.0, value]])
+    with pytest.raises(ValueError, match="alphas are not finite"):
+        active_weights(alphas, np.array([[True, True]]))
+    np.testing.assert_array_equal(active_weights(alphas, np.array([[True, False]])), [[1, 0]])
+
+
 def test_gradient_is_that_of_a_softmax_over_the_active_ones():
     masks = sparse_masks(3)
     alphas = Alphas(masks, generator=seeded(3)).double()
