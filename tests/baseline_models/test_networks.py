@@ -70,7 +70,7 @@ def test_parameter_count_is_the_hand_computed_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("extra", [0, 1, 12, 13, 64])
+@pytest.mark.parametrize("extra", [0, 12, 13])
 def test_every_length_from_the_shortest_gives_logits(name: str, extra: int) -> None:
     length = SHORTEST[name] + extra
     network = build_baseline(name, seq_size=length, num_targets=5).eval()
