@@ -126,9 +126,8 @@ def _scalar(value: _PickledArray) -> Any:
     """Decodes a pickled numpy integer or text scalar."""
     dtype, data = value.arguments
     code = dtype.arguments[0]
-    big_endian = dtype.state[1] == ">"
     if code[0] in "iu" and isinstance(data, bytes):
-        return int.from_bytes(data, "big" if big_endian else "little", signed=code[0] == "i")
+        return int.from_bytes(data, "little", signed=code[0] == "i")
     if code[0] == "U" and isinstance(data, bytes):
-        return data.decode("utf-32-be" if big_endian else "utf-32-le").rstrip("\0")
+        return data.decode("utf-32-le").rstrip("\0")
     raise pickle.UnpicklingError("it holds a value that is no gene")

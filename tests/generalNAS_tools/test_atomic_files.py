@@ -1,0 +1,136 @@
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from generalNAS_tools.atomic_files import atomic_write
+
+
+def listing(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_new_file_in_a_new_folder(tmp_path):
+    path = tmp_path / "a" / "b" / "file"
+    with atomic_write(path) as file:
+        file.write(b"content")
+        assert not path.exists()
+    assert path.read_bytes() == b"content"
+    assert listing(path.parent) == ["file"]
+
+
+def test_the_old_content_stays_until_the_new_is_whole(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with atomic_write(path) as file:
+        file.write(b"new" * 100_000)
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new" * 100_000
+
+
+@pytest.mark.parametrize("kind", [KeyError, KeyboardInterrupt, SystemExit, RuntimeError])
+def test_an_exception_inside_changes_nothing(tmp_path, kind):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(kind):
+        write_half(path, kind("stop"))
+    assert path.read_bytes() == b"old"
+    assert listing(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_disk_that_fills_at_the_end(tmp_path, monkeypatch, step):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    if step == "fsync":
+        monkeypatch.setattr(os, "fsync", full)
+    else:
+        monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(ValueError, match=r"file: can't be written \(No space left on device\)"):
+        write(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert listing(tmp_path) == ["file"]
+
+
+def write_half(path, error):
+    with atomic_write(path) as file:
+        file.write(b"half")
+        raise error
+
+
+def write(path, content):
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+LIMITED = """
+import resource, signal, sys
+import numpy as np
+from generalNAS_tools.atomic_files import atomic_write
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    with atomic_write(sys.argv[1]) as file:
+        {}
+except ValueError as error:
+    sys.exit(f"refused: {{error}}")
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "file.write(b'x' * 100_000)",
+        "[file.write(b'x' * 100) for _ in range(1000)]",
+        "np.save(file, np.zeros(10_000))",
+        "import torch; torch.save({'a': torch.zeros(10_000)}, file)",
+    ],
+)
+def test_a_full_disk_is_named_and_the_old_content_kept(tmp_path, statement):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    run = subprocess.run(
+        [sys.executable, "-c", LIMITED.format(statement), str(path)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"refused: {path}: can't be written (")
+    assert run.stderr.count("\n") == 1
+    assert path.read_bytes() == b"old"
+    assert listing(tmp_path) == ["file"]
+
+
+def test_places_that_can_t_be_written(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "below", tmp_path / "folder", tmp_path / ("x" * 300)):
+        with pytest.raises(ValueError, match="can't be written"):
+            write(path, b"new")
+    assert listing(tmp_path) == ["file", "folder"]
+
+
+def test_a_killed_writer_leaves_the_old_content(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    code = (
+        "import os, signal, sys\n"
+        "from generalNAS_tools.atomic_files import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as file:\n"
+        "    file.write(b'half' * 10_000)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    root = Path(__file__).parents[2]
+    run = subprocess.run([sys.executable, "-c", code, str(path)], cwd=root, check=False)
+    assert run.returncode == -9
+    assert path.read_bytes() == b"old"
+    write(path, b"new")
+    assert path.read_bytes() == b"new"

@@ -1,0 +1,140 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.image import imread
+from matplotlib.text import Text
+
+from generalNAS_tools import pictures
+from generalNAS_tools.graph_drawing import LABEL_SIZE, place_nodes
+from generalNAS_tools.pictures import draw_alphas, draw_curves, draw_genotype
+from tests.generalNAS_tools.genotype_cases import EXAMPLE, genotypes
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Collects the figures instead of writing them."""
+    found = []
+    monkeypatch.setattr(pictures, "_save", lambda figure, path: found.append(figure))
+    return found
+
+
+def weights(epochs, edges, primitives):
+    return np.random.default_rng(0).dirichlet(np.ones(primitives), (epochs, edges))
+
+
+def alphas(epochs=3):
+    return {
+        "normal": weights(epochs, 14, 9),
+        "reduce": weights(epochs, 14, 9),
+        "rnn": weights(epochs, 36, 5),
+    }
+
+
+HISTORY = [
+    {"train_loss": 0.5, "acc_train": 0.1, "valid_loss": None, "acc_valid": None},
+    {"train_loss": 0.4, "acc_train": 0.2, "valid_loss": 0.45, "acc_valid": 0.15},
+    {"train_loss": 0.3, "acc_train": 0.3},
+]
+
+
+def edge_labels(axes):
+    return [text for text in axes.findobj(Text) if text.get_fontsize() == LABEL_SIZE]
+
+
+def test_pictures_are_png_files(tmp_path):
+    draw_genotype(EXAMPLE, tmp_path / "genotype.png")
+    draw_alphas(alphas(), tmp_path / "alphas.png")
+    draw_curves(HISTORY, tmp_path / "new" / "curves.png")
+    for name in ("genotype.png", "alphas.png", "new/curves.png"):
+        image = imread(tmp_path / name)
+        assert min(image.shape[:2]) > 400
+        assert image[..., :3].std() > 0.02
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_no_global_figure_is_made(tmp_path):
+    import matplotlib.pyplot as plt
+
+    draw_genotype(EXAMPLE, tmp_path / "genotype.png")
+    assert plt.get_fignums() == []
+
+
+@settings(max_examples=8, deadline=None, phases=[Phase.generate])
+@given(genotypes())
+def test_every_operation_is_labelled_in_its_colour_without_overlap(genotype):
+    with pytest.MonkeyPatch.context() as patch:
+        found = []
+        patch.setattr(pictures, "_save", lambda figure, path: found.append(figure))
+        draw_genotype(genotype, "unused")
+    renderer = FigureCanvasAgg(found[0]).get_renderer()
+    cells = zip(found[0].axes, (genotype.normal, genotype.reduce, genotype.rnn), strict=True)
+    for axes, genes in cells:
+        labels = edge_labels(axes)
+        assert sorted(text.get_text() for text in labels) == sorted(name for name, _ in genes)
+        legend = {
+            text.get_text(): line.get_color()
+            for text, line in zip(
+                axes.get_legend().get_texts(), axes.get_legend().get_lines(), strict=True
+            )
+        }
+        assert all(legend[text.get_text()] == text.get_color() for text in labels)
+        assert len(set(legend.values())) == len(legend)
+        boxes = [text.get_window_extent(renderer) for text in labels]
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+@pytest.mark.parametrize("name", ["normal", "rnn"])
+def test_graphs_hold_the_genotype_left_to_right(name):
+    cell = pictures._CELLS[name]
+    graph = pictures._cell_graph(cell, getattr(EXAMPLE, name))
+    assert len(graph) == len(cell.states) + 1
+    labelled = [label for *_, label in graph.edges(data="label") if label]
+    assert sorted(labelled) == sorted(primitive for primitive, _ in getattr(EXAMPLE, name))
+    assert graph.in_degree(cell.output) == len(cell.states) - cell.inputs
+    places = place_nodes(graph)
+    assert all(places[source][0] < places[target][0] for source, target in graph.edges())
+
+
+def test_inactive_weights_are_grey_and_epochs_are_columns(figures):
+    history = alphas(epochs=7)
+    history["normal"][:, 3, 2] = 0
+    history["normal"][4, 5, :] = np.nan
+    draw_alphas(history, "unused")
+    image = figures[0].axes[0].images[0].get_array()
+    assert image.shape == (14 * 9, 7)
+    assert image.mask.sum() == 7 + 9
+    assert image.mask[3 * 9 + 2].all()
+    assert image[13 * 9 + 8, 6] == history["normal"][6, 13, 8]
+    titles = [axes.get_title() for axes in figures[0].axes if axes.get_title()]
+    assert len(titles) == 3
+    for axes in figures[0].axes[:3:2]:
+        assert axes.get_xlabel() == "epoch"
+
+
+def test_alphas_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"rnn weights have shape \(3, 14, 9\)"):
+        draw_alphas(alphas() | {"rnn": weights(3, 14, 9)}, "unused")
+
+
+def test_curves_skip_epochs_without_validation(figures):
+    draw_curves(HISTORY, "unused")
+    loss, f1 = figures[0].axes
+    lines = {line.get_label(): line.get_xydata().tolist() for line in loss.lines}
+    assert lines == {"training": [[1, 0.5], [2, 0.4], [3, 0.3]], "validation": [[2, 0.45]]}
+    lines = {line.get_label(): line.get_xydata().tolist() for line in f1.lines}
+    assert lines == {"training": [[1, 0.1], [2, 0.2], [3, 0.3]], "validation": [[2, 0.15]]}
+    assert all(axes.get_xlabel() and axes.get_ylabel() and axes.get_title() for axes in (loss, f1))
+
+
+def test_a_run_without_epochs_is_drawn(tmp_path):
+    draw_curves([], tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_a_picture_that_can_t_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="can't be written"):
+        draw_curves(HISTORY, tmp_path / "file" / "curves.png")
