@@ -75,7 +75,7 @@ class RunFiles:
 
     def _claim_folder(self) -> IO[str]:
         """Makes the folder and locks the run's name, so that no two processes mix files."""
-        path = self.path("lock", "pid")
+        path = self.folder / f".{self.save}.lock"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = path.open("w")

@@ -1,0 +1,47 @@
+# Two commands do everything: `make demo` and `make test`. Both build .venv by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := data/demo
+RESULTS := results/demo
+
+.PHONY: demo test check bench clean
+
+$(VENV)/installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; try make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo "python3 -m venv failed; on Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+test: $(VENV)/installed
+	$(BIN)/pytest
+
+check: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(MAKE) test
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/bench.py
+
+DATA := --train_directory=$(DEMO)/train.mat --valid_directory=$(DEMO)/valid.mat --test_directory=$(DEMO)/test.mat
+
+$(DEMO)/test.mat: $(VENV)/installed
+	$(BIN)/python data_generators/make_demo_data.py --directory $(DEMO)
+
+demo: $(DEMO)/test.mat
+	$(BIN)/python train_genomicDARTS.py $(DATA) $(DEMO_NETWORK) $(DEMO_SEARCH) \
+		--save=darts --save_dir=$(RESULTS)
+	$(BIN)/python generalNAS_tools/train_finalArchitecture.py $(DATA) $(DEMO_NETWORK) $(DEMO_FINAL) \
+		--save=final --save_dir=$(RESULTS) --model_path=$(RESULTS)/final.pth \
+		--genotype_file=$(RESULTS)/darts_geno-darts.npy
+	$(BIN)/python generalNAS_tools/test_finalArchitecture.py $(DATA) \
+		--save=test --save_dir=$(RESULTS) --model=$(RESULTS)/final.pth
+	@echo "The found cells: $(RESULTS)/genotype-darts.png"
+	@echo "The test metrics: $(RESULTS)/metrics_test-test.json"
+
+clean:
+	rm -rf $(VENV) $(DEMO) $(RESULTS)

@@ -1,0 +1,124 @@
+"""Supernet and final network as wholes: sizes, counts, and agreement with their plain forms."""
+
+import numpy as np
+import pytest
+import torch
+
+from generalNAS_tools.edge_masks import full_masks
+from generalNAS_tools.final_network import FinalNetwork
+from generalNAS_tools.genotypes import parse_genotype
+from generalNAS_tools.mixing import MixingWeights, mask_mixing
+from generalNAS_tools.network import NetworkOptions, cell_shapes, num_time_steps
+from generalNAS_tools.optimizers import split_parameters
+from generalNAS_tools.supernet import Supernet
+from tests.conformance_data import load_json
+from tests.plain_forms.network import PlainFinalNetwork, PlainSupernet
+
+COUNTS = load_json("parameter_counts")
+GENOTYPE = parse_genotype(COUNTS["final"][0]["genotype"], source="conformance")
+
+
+def full_options():
+    whole = COUNTS["supernet"]
+    return NetworkOptions(
+        whole["seq_size"], whole["classes"], whole["init_channels"], whole["layers"]
+    )
+
+
+def num_parameters(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_supernet_has_the_published_number_of_parameters():
+    with torch.device("meta"):
+        supernet = Supernet(full_masks(), full_options())
+    assert num_parameters(supernet) == COUNTS["supernet"]["weights_without_alphas"]
+
+
+@pytest.mark.parametrize("case", COUNTS["final"])
+def test_final_network_has_the_published_number_of_parameters(case):
+    with torch.device("meta"):
+        genotype = parse_genotype(case["genotype"], source="conformance")
+        network = FinalNetwork(genotype, full_options())
+    assert num_parameters(network) == case["parameters"]
+
+
+def test_lengths_and_channels_of_the_full_size():
+    shapes = cell_shapes(8, 6)
+    lengths = [num_time_steps(1000, shapes[: i + 1]) for i in range(6)]
+    assert lengths == [1000, 500, 250, 250, 125, 42]
+    assert 4 * shapes[-1].channels == 512
+
+
+def test_parameter_groups_share_nothing_and_leave_nothing_out():
+    supernet = Supernet(full_masks(), NetworkOptions(24, 3, 4, 2))
+    others, rhn = split_parameters(supernet)
+    assert len(rhn) == 9
+    assert {*map(id, others), *map(id, rhn)} == {*map(id, supernet.parameters())}
+    assert len(others) + len(rhn) == len(list(supernet.parameters()))
+
+
+def random_mixing(masks, seed):
+    generator = torch.Generator().manual_seed(seed)
+    weights = mask_mixing(masks, torch.device("cpu"))
+    return MixingWeights(
+        *(
+            (w * torch.rand(w.shape, generator=generator)).double().requires_grad_()
+            for w in weights
+        )
+    )
+
+
+def random_masks(seed):
+    rng = np.random.default_rng(seed)
+    return type(full_masks())(*(mask & (rng.random(mask.shape) < 0.4) for mask in full_masks()))
+
+
+def compare(fast, plain, run_fast, run_plain, inputs):
+    """Same logits, RHN outputs and gradients of `inputs` from both networks."""
+    torch.manual_seed(5)
+    mine = run_fast(fast)
+    torch.manual_seed(5)
+    theirs = run_plain(plain)
+    torch.testing.assert_close(mine.logits, theirs.logits, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(mine.rhn_outputs, theirs.rhn_outputs, rtol=1e-9, atol=1e-12)
+    loss, plain_loss = mine.logits.square().mean(), theirs.logits.square().mean()
+    gradients = torch.autograd.grad(loss, inputs, materialize_grads=True)
+    expected = torch.autograd.grad(plain_loss, inputs, materialize_grads=True)
+    for gradient, plain_gradient in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, plain_gradient, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("seq_size", [24, 37])
+@pytest.mark.parametrize("seed", range(2))
+def test_supernet_agrees_with_its_plain_form(seed, seq_size):
+    torch.manual_seed(seed)
+    masks = full_masks() if seed == 0 else random_masks(seed)
+    options = NetworkOptions(seq_size, 3, 2, 6, dropoutx=0.0, dropouth=0.0)
+    fast = Supernet(masks, options).double()
+    plain = PlainSupernet(masks, options).double().load_from(fast)
+    fast.network.head[0].p = plain.head[0].p = 0.0
+    mixing = random_mixing(masks, seed)
+    x = torch.randn(3, 4, seq_size, dtype=torch.float64, requires_grad=True)
+    compare(fast, plain, lambda n: n(x, mixing), lambda n: n(x, mixing), [x, *mixing])
+    fast.eval()
+    plain.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(
+            fast(x, mixing).logits, plain(x, mixing).logits, rtol=1e-8, atol=1e-12
+        )
+
+
+@pytest.mark.parametrize("seq_size", [24, 37])
+def test_final_network_agrees_with_its_plain_form(seq_size):
+    torch.manual_seed(0)
+    options = NetworkOptions(seq_size, 3, 2, 6, dropoutx=0.0, dropouth=0.0)
+    fast = FinalNetwork(GENOTYPE, options).double()
+    plain = PlainFinalNetwork(GENOTYPE, options).double().load_from(fast)
+    fast.network.head[0].p = plain.head[0].p = 0.0
+    x = torch.randn(3, 4, seq_size, dtype=torch.float64, requires_grad=True)
+    compare(fast, plain, lambda n: n(x), lambda n: n(x), [x])
+    fast.eval()
+    plain.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(fast(x).logits, plain(x).logits, rtol=1e-8, atol=1e-12)
