@@ -97,16 +97,11 @@ def test_metrics(labels: NDArray[np.bool_], predictions: NDArray[np.float32]) ->
         raise ValueError(
             f"labels {labels.shape} and predictions {predictions.shape} must both be (N, targets)"
         )
-    auroc: list[float | None] = []
-    auprc: list[float | None] = []
+    auroc, auprc = [], []
     for truth, scores in _columns(labels, predictions):
-        if not truth.any() or truth.all():
-            auroc.append(None)
-            auprc.append(None)
-            continue
-        order = np.argsort(scores)  # sorted once, scikit-learn's two stable sorts are linear
-        auroc.append(float(roc_auc_score(truth[order], scores[order])))
-        auprc.append(float(average_precision_score(truth[order], scores[order])))
+        areas = _areas(truth, scores)
+        auroc.append(areas[0])
+        auprc.append(areas[1])
     unscorable = [target for target, value in enumerate(auroc) if value is None]
     metrics: Metrics = {
         "num_targets": len(auroc),
@@ -186,6 +181,17 @@ def _columns(
         if bad.size:
             raise ValueError(f"predictions of target {start + bad[0]} hold NaN or infinity")
         yield from zip(truths, scores, strict=True)
+
+
+def _areas(
+    truth: NDArray[np.bool_], scores: NDArray[np.float32]
+) -> tuple[float | None, float | None]:
+    """AUROC and AUPRC of one target, None without both classes."""
+    if not truth.any() or truth.all():
+        return None, None
+    order = np.argsort(scores)  # sorted once, scikit-learn's two stable sorts are linear
+    truth, scores = truth[order], scores[order]
+    return float(roc_auc_score(truth, scores)), float(average_precision_score(truth, scores))
 
 
 def _summary(

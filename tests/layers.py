@@ -1,0 +1,187 @@
+"""Checks of the project's layers, sizes and forbidden calls, by reading its source (ast)."""
+
+import ast
+
+FLOORS = {
+    "BO_tools": 4,
+    "samplers": 3,
+    "data_generators": 2,
+    "opendomain_utils": 2,
+    "darts_tools": 1,
+    "randomSearch_and_Hyperband_Tools": 1,
+    "BONAS_search_space": 1,
+    "predictors": 1,
+    "baseline_models": 1,
+    "generalNAS_tools": 0,
+}
+SCRIPT_FLOOR = 5
+TRUNK = {
+    "genotypes": 0,
+    "edge_masks": 1,
+    "operations": 2,
+    "cells": 3,
+    "rhn": 3,
+    "network": 4,
+    "supernet": 5,
+    "final_network": 5,
+}
+"""Bottom-up order inside generalNAS_tools; a module there may reach only lower ones."""
+FINAL_SCRIPTS = {
+    "generalNAS_tools.train_finalArchitecture",
+    "generalNAS_tools.test_finalArchitecture",
+}
+SKIPPED = {"tests", "data", "results"}
+PICKLE_READER = "generalNAS_tools.pickled_genotypes"
+PICKLE_MODULES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
+PICKLE_ERRORS = {"UnpicklingError", "PicklingError", "PickleError"}
+"""What any module may use of `pickle`, to catch what torch.load raises."""
+MAX_FUNCTION, MAX_MODULE, MAX_PROJECT = 40, 250, 6000
+
+
+def read_project(root):
+    """Source of every module outside tests and hidden folders, by dotted name."""
+    modules = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).parts
+        if parts[0] in SKIPPED or any(part.startswith(".") for part in parts):
+            continue
+        modules[".".join([*parts[:-1], path.stem])] = path.read_text(encoding="utf-8")
+    return modules
+
+
+def is_script(name):
+    """Whether the module is a script of floor 5."""
+    return name.startswith("train_genomic") or name == "baseline_models.train_baseline"
+
+
+def floor(name):
+    """Floor of a module; None where DESIGN's table has no place for it."""
+    return SCRIPT_FLOOR if is_script(name) else FLOORS.get(name.split(".")[0])
+
+
+def imports(name, source, modules):
+    """Modules of the project that a module imports, wherever the statement stands."""
+    targets = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            targets |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = name.split(".")[: -node.level] if node.level else []
+            base = ".".join([*package, *([node.module] if node.module else [])])
+            targets |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    folders = {module.split(".")[0] for module in modules}
+    found = {target for target in targets if target in modules}
+    strays = {target for target in targets if target.split(".")[0] in folders} - found
+    return found | {s for s in strays if s.rpartition(".")[0] not in found and "." in s}
+
+
+def layer_errors(modules):
+    """Upward and sideways imports, imported scripts, and modules without a floor."""
+    errors = [f"{name} has no floor" for name in modules if floor(name) is None]
+    for name, source in modules.items():
+        folder = name.split(".")[0]
+        for target in imports(name, source, modules):
+            if is_script(target) or target in FINAL_SCRIPTS:
+                errors.append(f"{name} imports the script {target}")
+            elif target.split(".")[0] == folder and not is_script(name):
+                continue
+            elif None not in (floor(name), floor(target)) and floor(target) >= floor(name):
+                errors.append(f"{name} imports {target}, not below it")
+    return errors
+
+
+def trunk_errors(modules):
+    """Modules of the trunk that reach, however indirectly, one that is not below them."""
+    graph = {name: imports(name, source, modules) for name, source in modules.items()}
+    errors = []
+    for name in graph:
+        reached, front = set(), set(graph[name])
+        while front:
+            reached |= front
+            front = {t for target in front for t in graph.get(target, ())} - reached
+        if name in reached:
+            errors.append(f"{name} imports itself in a circle")
+        rank = TRUNK.get(name.removeprefix("generalNAS_tools."))
+        for target in reached if rank is not None else ():
+            if TRUNK.get(target.removeprefix("generalNAS_tools."), -1) >= rank:
+                errors.append(f"{name} reaches {target}, not below it")
+    return errors
+
+
+def size_errors(modules):
+    """Functions, modules and a project that are too long."""
+    errors = []
+    lines = {name: len(source.splitlines()) for name, source in modules.items()}
+    if sum(lines.values()) >= MAX_PROJECT:
+        errors.append(f"the project has {sum(lines.values())} lines")
+    for name, source in modules.items():
+        if lines[name] > MAX_MODULE:
+            errors.append(f"{name} has {lines[name]} lines")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = node.end_lineno - node.lineno + 1
+                if length > MAX_FUNCTION:
+                    errors.append(f"{name}.{node.name} has {length} lines")
+    return errors
+
+
+def print_errors(modules):
+    """Calls of print outside the scripts."""
+    return [
+        f"{name}:{node.lineno} prints"
+        for name, source in modules.items()
+        if not is_script(name) and name not in FINAL_SCRIPTS
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
+    ]
+
+
+def pickle_errors(modules):
+    """Ways to run a pickle: its modules, allow_pickle, torch.load without weights_only."""
+    errors = []
+    for name, source in modules.items():
+        nodes = list(ast.walk(ast.parse(source)))
+        if name != PICKLE_READER:
+            errors += [f"{name}:{node.lineno} uses a pickle module" for node in _pickling(nodes)]
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and node.module in {"torch", "torch.serialization"}:
+                errors += [
+                    f"{name}:{node.lineno} hides torch.load" for a in node.names if a.name == "load"
+                ]
+            if isinstance(node, ast.Call):
+                errors += [f"{name}:{node.lineno} {text}" for text in _unsafe(node)]
+    return errors
+
+
+def _pickling(nodes):
+    """Nodes that get at more of a pickle module than its errors."""
+    harmless = {
+        id(node.value)
+        for node in nodes
+        if isinstance(node, ast.Attribute) and node.attr in PICKLE_ERRORS
+    }
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] in PICKLE_MODULES and (
+                    alias.asname or alias.name != "pickle"
+                ):
+                    yield node
+        elif isinstance(node, ast.ImportFrom):
+            names = {alias.name for alias in node.names}
+            if (node.module or "").split(".")[0] in PICKLE_MODULES and names - PICKLE_ERRORS:
+                yield node
+        elif isinstance(node, ast.Name) and node.id == "pickle" and id(node) not in harmless:
+            yield node
+
+
+def _unsafe(call):
+    options = {k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)}
+    named = {keyword.arg for keyword in call.keywords}
+    if "allow_pickle" in named and options.get("allow_pickle") is not False:
+        yield "allows pickles"
+    loads = ast.unparse(call.func) in {"torch.load", "torch.serialization.load"}
+    if loads and options.get("weights_only") is not True:
+        yield "loads without weights_only=True"
+    if ast.unparse(call.func) in {"np.load", "numpy.load"} and len(call.args) > 2:
+        yield "allows pickles"

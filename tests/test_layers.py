@@ -1,0 +1,190 @@
+"""DESIGN's floors, STYLE's sizes and the ban on pickles hold in the whole project."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.layers import (
+    MAX_FUNCTION,
+    MAX_MODULE,
+    MAX_PROJECT,
+    layer_errors,
+    pickle_errors,
+    print_errors,
+    read_project,
+    size_errors,
+    trunk_errors,
+)
+
+PROJECT = read_project(Path(__file__).parents[1])
+CHECKS = [layer_errors, trunk_errors, size_errors, print_errors, pickle_errors]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_project_keeps_the_rule(check):
+    assert "generalNAS_tools.genotypes" in PROJECT
+    assert check(PROJECT) == []
+
+
+def made_up(root, **sources):
+    """A tree of modules; `__` in a name stands for a folder."""
+    for name, source in sources.items():
+        path = root / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+    return read_project(root)
+
+
+GOOD = {
+    "generalNAS_tools__genotypes": "import os",
+    "generalNAS_tools__edge_masks": "from generalNAS_tools.genotypes import NONE",
+    "generalNAS_tools__side": "from generalNAS_tools import edge_masks",
+    "generalNAS_tools__cells": "from generalNAS_tools.side import x\n",
+    "darts_tools__alphas": "from generalNAS_tools.cells import x\nfrom .stages import y\n",
+    "darts_tools__stages": "import numpy\nnumpy.load(p, allow_pickle=False)\n",
+    "samplers__random": "def f():\n    from darts_tools import alphas\n",
+    "BO_tools__ucb": "from samplers.random import f\ntorch.load(p, weights_only=True)",
+    "train_genomicX": "from BO_tools import ucb\nimport generalNAS_tools.genotypes\nprint(1)\n",
+    "baseline_models__danq": "from generalNAS_tools.genotypes import NONE",
+    "baseline_models__train_baseline": "from baseline_models.danq import x\nimport BO_tools.ucb",
+    "tests__anything": "import pickle\nprint(1)",
+    ".venv__anything": "import pickle\nprint(1)",
+}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_good_tree_passes(tmp_path, check):
+    modules = made_up(tmp_path, **GOOD)
+    assert len(modules) == len(GOOD) - 2
+    assert check(modules) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "error"),
+    [
+        ("generalNAS_tools__genotypes", "import darts_tools.alphas", "imports darts_tools.alphas"),
+        ("generalNAS_tools__new", "def f():\n from samplers import random", "samplers.random"),
+        ("generalNAS_tools__new", "from darts_tools import *", "imports darts_tools"),
+        ("darts_tools__new", "from baseline_models import danq", "imports baseline_models.danq"),
+        ("darts_tools__new", "from baseline_models.danq import x", "imports baseline_models.danq"),
+        ("samplers__new", "if x:\n import BO_tools.ucb", "imports BO_tools.ucb, not below"),
+        ("BO_tools__new", "from train_genomicX import main", "the script train_genomicX"),
+        ("train_genomicY", "import train_genomicX", "imports the script train_genomicX"),
+        ("baseline_models__new", "from . import train_baseline", "script baseline_models.train"),
+        ("train_genomicY", "import generalNAS_tools.test_finalArchitecture", "imports the script"),
+        ("somewhere__new", "", "somewhere.new has no floor"),
+        ("loose", "", "loose has no floor"),
+    ],
+)
+def test_a_wrong_import_is_found(tmp_path, module, source, error):
+    final = {"generalNAS_tools__test_finalArchitecture": "import generalNAS_tools.genotypes"}
+    errors = layer_errors(made_up(tmp_path, **(GOOD | final | {module: source})))
+    assert len(errors) == 1
+    assert error in errors[0]
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "error"),
+    [
+        (
+            "genotypes",
+            "import generalNAS_tools.edge_masks",
+            "genotypes reaches generalNAS_tools.edge",
+        ),
+        (
+            "genotypes",
+            "from . import side",
+            "generalNAS_tools.genotypes imports itself in a circle",
+        ),
+        ("rhn", "from generalNAS_tools.cells import x", "rhn reaches generalNAS_tools.cells"),
+        (
+            "operations",
+            "from generalNAS_tools import cells",
+            "operations reaches generalNAS_tools.c",
+        ),
+        ("side", "import generalNAS_tools.network", "cells reaches generalNAS_tools.network"),
+        (
+            "final_network",
+            "from generalNAS_tools.supernet import x",
+            "reaches generalNAS_tools.sup",
+        ),
+    ],
+)
+def test_a_trunk_out_of_order_is_found(tmp_path, module, source, error):
+    others = {f"generalNAS_tools__{name}": "" for name in ("network", "supernet")}
+    tree = GOOD | others | {f"generalNAS_tools__{module}": source}
+    assert any(error in found for found in trunk_errors(made_up(tmp_path, **tree)))
+
+
+def function_of(lines):
+    return "def long():\n" + "    x = 1\n" * (lines - 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        (function_of(MAX_FUNCTION + 1), "samplers.new.long has 41 lines"),
+        ("class A:\n    async " + function_of(42).replace("\n", "\n    "), "new.long has 42 lines"),
+        ("x = 1\n" * (MAX_MODULE + 1), "samplers.new has 251 lines"),
+    ],
+)
+def test_too_long_code_is_found(tmp_path, source, error):
+    errors = size_errors(made_up(tmp_path, **GOOD, samplers__new=source))
+    assert len(errors) == 1
+    assert error in errors[0]
+
+
+def test_the_largest_sizes_pass(tmp_path):
+    longest = function_of(MAX_FUNCTION)
+    full = longest + "x = 1\n" * (MAX_MODULE - MAX_FUNCTION)
+    assert size_errors(made_up(tmp_path, samplers__new=full)) == []
+
+
+def test_a_project_too_large_is_found(tmp_path):
+    modules = MAX_PROJECT // MAX_MODULE
+    many = {f"samplers__new{number}": "x = 1\n" * MAX_MODULE for number in range(modules)}
+    assert size_errors(made_up(tmp_path, **many)) == ["the project has 6000 lines"]
+
+
+def test_prints_in_tools_are_found(tmp_path):
+    source = "def f():\n    print('x')\n"
+    assert print_errors(made_up(tmp_path, **GOOD, samplers__new=source)) == [
+        "samplers.new:2 prints"
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle\npickle.load(f)",
+        "import pickle\npickle.Unpickler(f)",
+        "import pickle\ngetattr(pickle, 'load')(f)",
+        "import os, pickle as p",
+        "from pickle import loads",
+        "from pickle import *",
+        "import shelve",
+        "def f():\n    import dill",
+        "import torch\ntorch.load(p)",
+        "import torch\ntorch.load(p, weights_only=False)",
+        "import torch\ntorch.load(p, weights_only=flag)",
+        "from torch import load",
+        "import numpy as np\nnp.load(p, allow_pickle=True)",
+        "import numpy as np\nnp.load(p, None, True)",
+        "import numpy as np\nnp.save(p, a, allow_pickle=flag)",
+    ],
+)
+def test_ways_to_run_a_pickle_are_found(tmp_path, source):
+    errors = pickle_errors(made_up(tmp_path, **GOOD, samplers__new=source))
+    assert len(errors) == 1
+    assert errors[0].startswith("samplers.new:")
+
+
+def test_the_restricted_reader_may_import_pickle(tmp_path):
+    source = "import pickle\npickle.Unpickler(f)"
+    tree = GOOD | {"generalNAS_tools__pickled_genotypes": source}
+    assert pickle_errors(made_up(tmp_path, **tree)) == []
+
+
+def test_a_pickle_s_errors_may_be_caught(tmp_path):
+    source = "import pickle\ntry:\n    f()\nexcept pickle.UnpicklingError:\n    pass\n"
+    assert pickle_errors(made_up(tmp_path, **GOOD, samplers__new=source)) == []
