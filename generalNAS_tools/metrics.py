@@ -55,10 +55,6 @@ class StreamingF1:
         f1 = 2 * hits / (2 * hits + false_alarms + misses).clamp(min=1)
         return float((f1 * support).sum() / support.sum().clamp(min=1))
 
-    def reset(self) -> None:
-        """Starts counting anew."""
-        self._counts.zero_()
-
     def state_dict(self) -> dict[str, Tensor]:
         """The counts, (3, num_targets): true positives, false positives, false negatives."""
         return {"counts": self._counts.clone()}
