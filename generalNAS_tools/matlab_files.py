@@ -70,10 +70,10 @@ class _Hdf5Array:
         row_bytes = math.prod(inner) * self.dataset.dtype.itemsize
         chunk_rows = self.dataset.chunks[0] if self.dataset.chunks else 1
         smallest = chunk_rows * row_bytes * self.chunk
-        if smallest > 4 * tile_bytes:
+        if smallest > 12 * tile_bytes:
             raise ValueError(
                 f"{self.path}: {self.dataset.name} is stored in chunks of {smallest:,} bytes, too "
-                f"large for bounded memory ({4 * tile_bytes:,}); rewrite it with h5repack"
+                f"large for bounded memory ({12 * tile_bytes:,}); rewrite it with h5repack"
             )
         width = _multiple(tile_bytes // (chunk_rows * row_bytes), self.chunk)
         height = _multiple(tile_bytes // (min(width, stop - start) * row_bytes), chunk_rows)

@@ -27,7 +27,10 @@ _STORAGE |= {7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _NUMERIC_CLASSES = range(6, 16)
 _COMPLEX = 0x0800
 _MAX_SMALL_ELEMENT = 4096
-_READ_BYTES = 1 << 20
+_SKIP_BYTES = 1 << 20
+_INPUT_BYTES = 1 << 14
+"""Compressed bytes read at a time; zlib copies what it has not used at every call."""
+_OUTPUT_BYTES = 1 << 18
 
 
 class Piece(NamedTuple):
@@ -69,7 +72,11 @@ class _Element:
         """Opens the element at the tag of its matrix, inflated where it is compressed."""
         with self.path.open("rb") as file:
             file.seek(self.offset + 8 * self.compressed)
-            yield io.BufferedReader(_Inflated(file, self.size)) if self.compressed else file
+            yield (
+                io.BufferedReader(_Inflated(file, self.size), _OUTPUT_BYTES)
+                if self.compressed
+                else file
+            )
 
 
 class _Inflated(io.RawIOBase):
@@ -86,11 +93,11 @@ class _Inflated(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         while not self._inflater.eof:
             if not self._pending:
-                self._pending = self._file.read(min(self._left, _READ_BYTES))
+                self._pending = self._file.read(min(self._left, _INPUT_BYTES))
                 self._left -= len(self._pending)
             if not self._pending:
                 raise OSError("the compressed data end early")
-            data = self._inflater.decompress(self._pending, min(len(buffer), _READ_BYTES))
+            data = self._inflater.decompress(self._pending, min(len(buffer), _OUTPUT_BYTES))
             self._pending = self._inflater.unconsumed_tail
             if data:
                 buffer[: len(data)] = data
@@ -219,5 +226,5 @@ def _skip(stream: IO[bytes], size: int) -> None:
     if stream.seekable():
         stream.seek(size, os.SEEK_CUR)
         return
-    for done in range(0, size, _READ_BYTES):
-        _exactly(stream, min(_READ_BYTES, size - done))
+    for done in range(0, size, _SKIP_BYTES):
+        _exactly(stream, min(_SKIP_BYTES, size - done))
