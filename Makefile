@@ -25,7 +25,7 @@ check: $(VENV)/installed
 	$(MAKE) test
 
 bench: $(VENV)/installed
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python -m benchmarks.bench
 
 DATA := --train_directory=$(DEMO)/train.mat --valid_directory=$(DEMO)/valid.mat --test_directory=$(DEMO)/test.mat
 

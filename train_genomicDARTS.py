@@ -8,27 +8,23 @@ strongest operations become the genotype (Liu et al., DARTS, ICLR 2019).
 import argparse
 import logging
 
-import torch
-
 from darts_tools.alpha_course import AlphaCourse
 from darts_tools.alphas import Alphas
-from darts_tools.architect import Architect, weights_forward
 from darts_tools.derivation import derive_genotype, warn_if_collapsed
+from darts_tools.search_stage import AlphaOptions, search_epoch, start_stage
 from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.edge_masks import full_masks
-from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.options import (
+    add_alpha_options,
     add_boolean,
     add_data_options,
     add_network_options,
     add_run_options,
     add_weight_options,
     make_parser,
-    real,
     whole,
 )
 from generalNAS_tools.supernet import Supernet
-from generalNAS_tools.train_loop import evaluate, figures_row, train_epoch, validates
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +36,10 @@ def parse_options() -> argparse.Namespace:
     add_network_options(parser)
     add_weight_options(parser)
     add_run_options(parser, save_dir="results/darts_search")
-    group = parser.add_argument_group("alphas")
-    add = group.add_argument
-    add("--frozen_epochs", type=whole(0), default=5, help="first epochs without alpha steps")
-    add("--arch_lr", type=real(0.0), default=3e-3, help="learning rate of the alphas' Adam")
-    add("--arch_weight_decay", type=real(0.0), default=1e-3, help="weight decay of the alphas")
+    group = add_alpha_options(parser, learning_rate=3e-3)
+    group.add_argument(
+        "--frozen_epochs", type=whole(0), default=5, help="first epochs without alpha steps"
+    )
     add_boolean(group, "unrolled", default=False, help="second-order alpha steps")
     return parser.parse_args()
 
@@ -52,54 +47,27 @@ def parse_options() -> argparse.Namespace:
 def main() -> None:
     """Searches and writes the genotype."""
     args = parse_options()
-    splits, run, loop, network, device = set_up(args, "darts")
-    supernet = Supernet(full_masks(), network).to(device)
-    alphas = Alphas(full_masks()).to(device)
-    optimizer = weight_optimizer(supernet, args)
-    schedule = cosine_schedule(optimizer, args)
-    alpha_optimizer = torch.optim.Adam(
-        alphas.parameters(), args.arch_lr, weight_decay=args.arch_weight_decay
-    )
-    architect = Architect(
-        supernet,
-        alphas,
-        alpha_optimizer,
-        weight_optimizer=optimizer,
-        split=splits.valid,
-        options=loop,
-        unrolled=args.unrolled,
+    setup = set_up(args, "darts")
+    run = setup.run
+    stage = start_stage(
+        Supernet(full_masks(), setup.network),
+        Alphas(full_masks()),
+        setup,
+        args=args,
+        epochs=args.epochs,
+        alpha_options=AlphaOptions(unrolled=args.unrolled),
     )
     course = AlphaCourse()
     run.clock.total_epochs = args.epochs
-    run.track(
-        supernet=supernet,
-        alphas=alphas,
-        optimizer=optimizer,
-        schedule=schedule,
-        alpha_optimizer=alpha_optimizer,
-        course=course,
-    )
+    run.track(**stage.stateful(), course=course)
 
-    forward = weights_forward(supernet, alphas)
     for epoch in run.epochs(args.epochs):
-        train = train_epoch(
-            supernet,
-            forward,
-            optimizer,
-            split=splits.train,
-            run=run,
-            options=loop,
-            before_step=architect.step if epoch >= args.frozen_epochs else None,
-        )
-        valid = None
-        if validates(args, epoch):
-            valid = evaluate(supernet, forward, split=splits.valid, run=run, options=loop)
-        schedule.step()
-        course.append(alphas)
-        log.info("genotype: %s", derive_genotype(alphas.edge_weights()).to_json())
-        run.end_epoch(figures_row(train, valid))
+        row = search_epoch(stage, setup, args, epoch=epoch, frozen=epoch < args.frozen_epochs)
+        course.append(stage.alphas)
+        log.info("genotype: %s", derive_genotype(stage.alphas.edge_weights()).to_json())
+        run.end_epoch(row)
 
-    genotype = derive_genotype(alphas.edge_weights())
+    genotype = derive_genotype(stage.alphas.edge_weights())
     warn_if_collapsed(genotype)
     course.draw(run, genotype)
     run.files.write_genotype(genotype)

@@ -10,24 +10,12 @@ from torch import Tensor, nn
 from darts_tools.alphas import Alphas
 from generalNAS_tools.checkpoints import random_states, set_random_states
 from generalNAS_tools.deepsea_data import Batch, PackedSplit, epoch_indices
-from generalNAS_tools.network import NetworkOutput
 from generalNAS_tools.supernet import Supernet
-from generalNAS_tools.train_step import Forward, LoopOptions, bce_loss, weight_loss
+from generalNAS_tools.train_step import LoopOptions, bce_loss, weight_loss
 
 FINITE_DIFFERENCE = 0.01
 """R of the DARTS paper: the step along the gradient is R over its norm."""
 TINY = 1e-12
-
-
-def weights_forward(supernet: Supernet, alphas: Alphas) -> Forward:
-    """The supernet as the weight step sees it: the mixing weights are constants."""
-
-    def forward(x: Tensor) -> NetworkOutput:
-        with torch.no_grad():
-            mixing = alphas.mixing_weights()
-        return supernet(x, mixing)
-
-    return forward
 
 
 class Architect:
@@ -86,7 +74,7 @@ class Architect:
         return self.split.batch(self._order[1][positions], self.options.device)
 
     def _validation_loss(self, batch: Batch) -> Tensor:
-        with _without_gradients(self.supernet), self.options.autocast():
+        with without_gradients(self.supernet), self.options.autocast():
             output = self.supernet(batch.x, self.alphas.mixing_weights())
         return bce_loss(output, batch)
 
@@ -158,7 +146,7 @@ class Architect:
         with torch.no_grad():
             for weight, direction in zip(self.supernet.parameters(), vector, strict=True):
                 weight.add_(step * direction)
-        with _without_gradients(self.supernet):
+        with without_gradients(self.supernet):
             return self._alpha_gradients(self._training_loss(train_batch))
 
 
@@ -167,7 +155,7 @@ def _norm(parameters: list[nn.Parameter]) -> Tensor:
 
 
 @contextlib.contextmanager
-def _without_gradients(network: nn.Module) -> Iterator[None]:
+def without_gradients(network: nn.Module) -> Iterator[None]:
     """Weights as constants: the alpha step needs no gradients of them."""
     parameters = list(network.parameters())
     for parameter in parameters:

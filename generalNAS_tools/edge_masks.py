@@ -3,6 +3,7 @@
 Dimension letters: E edges of a cell, P primitives.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +59,15 @@ class Masks(NamedTuple):
     normal: BoolArray
     reduce: BoolArray
     rnn: BoolArray
+
+    def to_lists(self) -> list[list[list[bool]]]:
+        """Plain lists, as a checkpoint holds them."""
+        return [mask.tolist() for mask in self]
+
+    @classmethod
+    def from_lists(cls, lists: Sequence[Sequence[Sequence[bool]]]) -> "Masks":
+        """The masks of `to_lists`."""
+        return cls(*(np.array(rows, dtype=bool) for rows in lists))
 
 
 def full_masks() -> Masks:

@@ -17,7 +17,9 @@ def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Pa
     return others, rhn
 
 
-def weight_optimizer(network: nn.Module, args: argparse.Namespace) -> torch.optim.SGD:
+def weight_optimizer(
+    network: nn.Module, args: argparse.Namespace, *, fused: bool = True
+) -> torch.optim.SGD:
     """SGD with two groups: all but the RHN with momentum, the RHN without."""
     others, rhn = split_parameters(network)
     groups = [
@@ -34,7 +36,7 @@ def weight_optimizer(network: nn.Module, args: argparse.Namespace) -> torch.opti
             "weight_decay": args.rhn_weight_decay,
         },
     ]
-    return torch.optim.SGD(groups, lr=args.cnn_lr, fused=True)
+    return torch.optim.SGD(groups, lr=args.cnn_lr, fused=fused)
 
 
 def cosine_schedule(

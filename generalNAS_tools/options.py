@@ -146,6 +146,17 @@ def add_clip_options(group: argparse._ActionsContainer) -> None:
     add("--rhn_clip", type=real(0.0), default=0.25, help="else: largest norm of the RHN")
 
 
+def add_alpha_options(
+    parser: argparse.ArgumentParser, *, learning_rate: float
+) -> argparse._ArgumentGroup:
+    """How the alphas of a differentiable search are trained; gives the group for more."""
+    group = parser.add_argument_group("alphas")
+    add = group.add_argument
+    add("--arch_lr", type=real(0.0), default=learning_rate, help="learning rate of their Adam")
+    add("--arch_weight_decay", type=real(0.0), default=1e-3, help="their weight decay")
+    return group
+
+
 def add_run_options(parser: argparse.ArgumentParser, *, save_dir: str) -> None:
     """Where results go, seeds, resuming and reports."""
     group = parser.add_argument_group("run")

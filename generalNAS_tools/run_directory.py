@@ -125,12 +125,15 @@ class RunDirectory:
         """The epochs of the current stage that are still to do, counted from 0."""
         yield from range(self.cursor.get("epoch", 0), total)
 
-    def end_epoch(self, row: Mapping[str, Any], **cursor: Any) -> None:
-        """Adds a row to the history and saves everything.
+    def enter(self, **cursor: Any) -> None:
+        """Sets where the run stands, a new stage say; saved with the objects tracked next."""
+        self.cursor = dict(cursor)
+
+    def end_epoch(self, row: Mapping[str, Any]) -> None:
+        """Adds a row to the history and saves everything; the stage's next epoch follows.
 
         Args:
             row: the epoch's figures; None for those not measured.
-            **cursor: where the run goes on; without it, at the stage's next epoch.
 
         Raises:
             ValueError: a loss or a weight is not finite; the last good checkpoint stays.
@@ -139,9 +142,11 @@ class RunDirectory:
         seconds = round(self.clock.epoch_seconds(), 3)
         self.history.append({"epoch": len(self.history) + 1, **row, "seconds": seconds})
         self.partial = None
-        self.move_to(**(cursor or {"epoch": self.cursor.get("epoch", 0) + 1}))
+        self.cursor["epoch"] = self.cursor.get("epoch", 0) + 1
+        self.save_checkpoint()
         self.files.write_history(self.history)
         log.info("%s", self.clock.line(self.history))
+        self.stop_if_asked()
 
     def check_finite(self, row: Mapping[str, Any]) -> None:
         """Checks an epoch's losses and all weights.
@@ -153,12 +158,6 @@ class RunDirectory:
             if row.get(name) is not None and not math.isfinite(row[name]):
                 raise ValueError(self._not_finite(f"{name} is {row[name]}"))
         self._check_weights()
-
-    def move_to(self, **cursor: Any) -> None:
-        """Sets where the run stands and saves everything."""
-        self.cursor.update(cursor)
-        self.save_checkpoint()
-        self.stop_if_asked()
 
     def stop_if_asked(self, partial: dict[str, Any] | None = None) -> None:
         """Saves and leaves, if a signal asked for it.

@@ -1,0 +1,281 @@
+"""How fast the project is, as ratios to its plain form, measured interleaved in one process.
+
+The plain form (tests/plain_forms) is what one would write first: a module per primitive and edge,
+loops over time steps and nodes. Prints a table and writes bench.json.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from darts_tools.alphas import Alphas
+from darts_tools.architect import without_gradients
+from generalNAS_tools.atomic_files import atomic_write
+from generalNAS_tools.command import pick_device
+from generalNAS_tools.deepsea_data import Batch, open_split
+from generalNAS_tools.edge_masks import full_masks
+from generalNAS_tools.final_network import FinalNetwork
+from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.optimizers import Clipping, weight_optimizer
+from generalNAS_tools.options import add_network_options, add_weight_options, make_parser, whole
+from generalNAS_tools.supernet import Supernet
+from generalNAS_tools.train_step import LoopOptions, bce_loss, weight_step
+from randomSearch_and_Hyperband_Tools.random_genotypes import random_genotype
+from tests.plain_forms.network import PlainFinalNetwork, PlainSupernet
+from tests.toy_bundle import write_toy_bundle
+
+TARGETS = {
+    "supernet weight step": 2.0,
+    "supernet alpha step": 3.0,
+    "final-network step": 1.5,
+    "inference, final network": 2.0,
+}
+"""Ratios to reach on a CPU in float32."""
+
+
+class Pair(NamedTuple):
+    """The same work in both forms."""
+
+    plain: Callable[[], Any]
+    fast: Callable[[], Any]
+
+
+def parse_options() -> argparse.Namespace:
+    """The flags of the benchmark."""
+    parser = make_parser(__doc__)
+    add_network_options(parser)
+    add_weight_options(parser)
+    add = parser.add_argument
+    add("--seq_size", type=whole(1), default=1000, help="sequence length in bp")
+    add("--num_targets", type=whole(1), default=919, help="number of targets")
+    add("--batch_size", type=whole(2), default=16, help="sequences a step")
+    add("--repeats", type=whole(1), default=5, help="timed runs of each form")
+    add("--threads", type=whole(1), default=torch.get_num_threads(), help="CPU threads")
+    add("--device", default="auto", help="cpu or cuda")
+    add("--amp", action="store_true", help="bfloat16 in the fast form")
+    add("--output", default="bench.json", help="where the ratios go")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measures everything."""
+    args = parse_options()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    device = pick_device(args.device)
+    results = measure_steps(args, device)
+    for name, make in (("plain", PlainSupernet), ("fast", Supernet)):
+        results[f"peak memory of a weight step, {name} (MB)"] = peak_memory(make, args, device)
+    ratio = (
+        results["peak memory of a weight step, fast (MB)"]
+        / (results["peak memory of a weight step, plain (MB)"])
+    )
+    results["peak memory of a weight step (fast / plain)"] = round(ratio, 3)
+    results |= measure_data(args, device)
+    report = {"settings": {**vars(args), "torch": torch.__version__}, "results": results}
+    with atomic_write(args.output) as file:
+        file.write(json.dumps(report, indent=1).encode())
+    for name, value in results.items():
+        sys.stdout.write(f"{name:55} {json.dumps(value)}\n")
+
+
+def options_of(args: argparse.Namespace) -> NetworkOptions:
+    """The frame of the measured networks."""
+    return NetworkOptions(
+        args.seq_size, args.num_targets, args.init_channels, args.layers, args.dropoutx,
+        args.dropouth,
+    )  # fmt: skip
+
+
+def random_batch(args: argparse.Namespace, device: torch.device) -> Batch:
+    """Random DNA and labels."""
+    bases = torch.randint(4, (args.batch_size, args.seq_size), device=device)
+    x = nn.functional.one_hot(bases, 4).transpose(1, 2).float().contiguous()
+    labels = (torch.rand(args.batch_size, args.num_targets, device=device) < 0.05).float()
+    return Batch(x, labels)
+
+
+def loop_options(args: argparse.Namespace, device: torch.device, *, amp: bool) -> LoopOptions:
+    """How a step is done."""
+    return LoopOptions(
+        args.batch_size, 1, 0, device, amp=amp, beta=args.beta, clipping=Clipping.of(args)
+    )
+
+
+def measure_steps(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """Ratios of the network steps."""
+    options, batch = options_of(args), random_batch(args, device)
+    pairs = supernet_pairs(args, options, batch) | final_pairs(args, options, batch)
+    return {name: ratio(pair, args, device, TARGETS.get(name)) for name, pair in pairs.items()}
+
+
+def supernet_pairs(
+    args: argparse.Namespace, options: NetworkOptions, batch: Batch
+) -> dict[str, Pair]:
+    """Weight step, alpha step, and both, of the full supernet."""
+    device = batch.x.device
+    fast = Supernet(full_masks(), options).to(device)
+    plain = PlainSupernet(full_masks(), options).to(device).load_from(fast)
+    alphas = Alphas(full_masks()).to(device)
+
+    def alpha_fast() -> None:
+        with without_gradients(fast), loop_options(args, device, amp=args.amp).autocast():
+            output = fast(batch.x, alphas.mixing_weights())
+        torch.autograd.grad(bce_loss(output, batch), list(alphas.parameters()))
+
+    def alpha_plain() -> None:
+        alphas.zero_grad()
+        bce_loss(plain(batch.x, alphas.mixing_weights()), batch).backward()
+
+    weights = weight_pair(args, plain, fast, batch, alphas=alphas)
+
+    def both(alpha: Callable[[], None], weight: Callable[[], Any]) -> Callable[[], None]:
+        def run() -> None:
+            alpha()
+            weight()
+
+        return run
+
+    return {
+        "supernet weight step": weights,
+        "supernet alpha step": Pair(alpha_plain, alpha_fast),
+        "supernet weight + alpha step": Pair(
+            both(alpha_plain, weights.plain), both(alpha_fast, weights.fast)
+        ),
+    }
+
+
+def weight_pair(
+    args: argparse.Namespace,
+    plain: nn.Module,
+    fast: nn.Module,
+    batch: Batch,
+    *,
+    alphas: Alphas | None = None,
+) -> Pair:
+    """A weight step in both forms; the plain optimizer is torch's default one."""
+    inputs = () if alphas is None else (tuple_of(alphas),)
+    fast_optimizer = weight_optimizer(fast, args)
+    plain_optimizer = weight_optimizer(plain, args, fused=False)
+
+    def step(network: nn.Module, optimizer: torch.optim.Optimizer, amp: bool) -> None:
+        network.train()
+        weight_step(
+            network,
+            lambda x: network(x, *inputs),
+            optimizer,
+            batch=batch,
+            options=loop_options(args, batch.x.device, amp=amp),
+        )
+
+    return Pair(
+        lambda: step(plain, plain_optimizer, False), lambda: step(fast, fast_optimizer, args.amp)
+    )
+
+
+def tuple_of(alphas: Alphas) -> Any:
+    """Mixing weights as constants."""
+    with torch.no_grad():
+        return alphas.mixing_weights()
+
+
+def final_pairs(args: argparse.Namespace, options: NetworkOptions, batch: Batch) -> dict[str, Pair]:
+    """Training step and inference of a random final network."""
+    genotype = random_genotype(np.random.default_rng(0))
+    fast = FinalNetwork(genotype, options, drop_path=0.2).to(batch.x.device)
+    plain = PlainFinalNetwork(genotype, options, drop_path=0.2).to(batch.x.device).load_from(fast)
+
+    def infer(network: nn.Module, amp: bool) -> Tensor:
+        network.eval()
+        with torch.inference_mode(), loop_options(args, batch.x.device, amp=amp).autocast():
+            return network(batch.x).logits
+
+    return {
+        "final-network step": weight_pair(args, plain, fast, batch),
+        "inference, final network": Pair(
+            lambda: infer(plain, False), lambda: infer(fast, args.amp)
+        ),
+    }
+
+
+def ratio(
+    pair: Pair, args: argparse.Namespace, device: torch.device, target: float | None
+) -> dict[str, Any]:
+    """Median seconds of both forms, taken in turn after a warm-up, and their ratio."""
+    seconds: dict[str, list[float]] = {"plain": [], "fast": []}
+    for repeat in range(args.repeats + 1):
+        for name, work in pair._asdict().items():
+            start = time.perf_counter()
+            work()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            if repeat:
+                seconds[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    result = {name: round(value, 4) for name, value in medians.items()}
+    result["ratio"] = round(medians["plain"] / medians["fast"], 2)
+    return result | ({"cpu target": target} if target else {})
+
+
+def peak_memory(make: Callable[..., nn.Module], args: argparse.Namespace, device: Any) -> float:
+    """Peak memory that a weight step adds to weights and batch, in MB."""
+    if device.type == "cuda":
+        return _step_memory(make, args, device)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_step_memory, (make, args, device))
+
+
+def _step_memory(make: Callable[..., nn.Module], args: argparse.Namespace, device: Any) -> float:
+    torch.set_num_threads(args.threads)
+    batch = random_batch(args, device)
+    network = make(full_masks(), options_of(args)).to(device)
+    pair = weight_pair(args, network, network, batch, alphas=Alphas(full_masks()).to(device))
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        pair.fast()
+        return round((torch.cuda.max_memory_allocated(device) - before) / 1e6, 1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pair.fast()
+    return round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3, 1)
+
+
+def measure_data(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """Batch assembly from the packed cache, and opening 100,000 sequences."""
+    count = 2000
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = write_toy_bundle(
+            folder, num_train=count, seq_size=args.seq_size, num_targets=args.num_targets
+        )
+        split = open_split(bundle.train, "train")
+        floats = split.batch(torch.arange(count), torch.device("cpu"))
+        x, labels = floats.x.numpy(), floats.labels.numpy()
+        order = torch.from_numpy(np.random.default_rng(0).permutation(count)).split(64)[:-1]
+
+        def plain() -> None:
+            for part in order:
+                torch.from_numpy(x[part.numpy()]).to(device)
+                torch.from_numpy(labels[part.numpy()]).to(device)
+
+        def fast() -> None:
+            for part in order:
+                split.batch(part, device)
+
+        result = ratio(Pair(plain, fast), args, device, None)
+    result["sequences/s"] = round(64 * len(order) / result["fast"])
+    return {"batch assembly (plain: float32 in memory)": result}
+
+
+if __name__ == "__main__":
+    main()

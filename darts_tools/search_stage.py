@@ -1,0 +1,134 @@
+"""One supernet with its alphas and everything that trains them: a stage of a search."""
+
+import argparse
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
+
+from darts_tools.alphas import Alphas
+from darts_tools.architect import Architect
+from generalNAS_tools.command import Setup
+from generalNAS_tools.network import NetworkOutput
+from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
+from generalNAS_tools.run_directory import Stateful
+from generalNAS_tools.supernet import Supernet
+from generalNAS_tools.train_loop import evaluate, figures_row, train_epoch, validates
+
+
+class AlphaOptions(NamedTuple):
+    """How the alphas are stepped.
+
+    Attributes:
+        betas: of Adam.
+        clip: largest total norm of their gradient, or None.
+        unrolled: second-order steps.
+    """
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float | None = None
+    unrolled: bool = False
+
+
+class SearchStage(NamedTuple):
+    """What is trained in a stage."""
+
+    supernet: Supernet
+    alphas: Alphas
+    optimizer: torch.optim.SGD
+    schedule: LRScheduler
+    architect: Architect
+
+    def stateful(self) -> Mapping[str, Stateful]:
+        """Everything that a checkpoint must hold."""
+        return {
+            "supernet": self.supernet,
+            "alphas": self.alphas,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "alpha optimizer": self.architect.optimizer,
+        }
+
+    def forward(self, x: Tensor) -> NetworkOutput:
+        """The supernet as the weight step sees it: the mixing weights are constants."""
+        with torch.no_grad():
+            mixing = self.alphas.mixing_weights()
+        return self.supernet(x, mixing)
+
+
+def start_stage(
+    supernet: Supernet,
+    alphas: Alphas,
+    setup: Setup,
+    *,
+    args: argparse.Namespace,
+    epochs: int,
+    alpha_options: AlphaOptions,
+) -> SearchStage:
+    """Moves a supernet and its alphas to the device and gives them fresh optimizers.
+
+    Args:
+        supernet: with fresh or inherited weights.
+        alphas: fresh or carried on.
+        setup: data and options of the run.
+        args: learning rates and weight decays.
+        epochs: length of the cosine schedule.
+        alpha_options: how the alphas are stepped.
+    """
+    supernet.to(setup.device)
+    alphas.to(setup.device)
+    optimizer = weight_optimizer(supernet, args)
+    adam = torch.optim.Adam(
+        alphas.parameters(),
+        args.arch_lr,
+        betas=alpha_options.betas,
+        weight_decay=args.arch_weight_decay,
+    )
+    architect = Architect(
+        supernet,
+        alphas,
+        adam,
+        weight_optimizer=optimizer,
+        split=setup.splits.valid,
+        options=setup.loop,
+        clip=alpha_options.clip,
+        unrolled=alpha_options.unrolled,
+    )
+    schedule = cosine_schedule(optimizer, args, epochs=epochs)
+    return SearchStage(supernet, alphas, optimizer, schedule, architect)
+
+
+def search_epoch(
+    stage: SearchStage, setup: Setup, args: argparse.Namespace, *, epoch: int, frozen: bool
+) -> dict[str, float | None]:
+    """Trains and validates for an epoch; gives its history columns.
+
+    Args:
+        stage: what is trained.
+        setup: data and options of the run.
+        args: when to validate.
+        epoch: the stage's epoch, from 0.
+        frozen: leave the alphas as they are.
+    """
+    train = train_epoch(
+        stage.supernet,
+        stage.forward,
+        stage.optimizer,
+        split=setup.splits.train,
+        run=setup.run,
+        options=setup.loop,
+        before_step=None if frozen else stage.architect.step,
+    )
+    valid = None
+    if validates(args, epoch):
+        valid = evaluate(
+            stage.supernet,
+            stage.forward,
+            split=setup.splits.valid,
+            run=setup.run,
+            options=setup.loop,
+        )
+    stage.schedule.step()
+    return figures_row(train, valid)
