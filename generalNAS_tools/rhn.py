@@ -2,26 +2,24 @@
 
 Zilly et al., "Recurrent Highway Networks" (2017), with the search space of Liu et al., "DARTS"
 (2019): 8 nodes, each an highway step from earlier states. The recurrences run in
-`rhn_kernels` and `rhn_search_kernel`; here are parameters, dropout and checks.
+`rhn_search_kernel` and `rhn_final_kernel`; here are parameters, dropout and checks.
 
-T time steps, B batch, H hidden, E active edges.
+T time steps, B batch, H hidden.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
-from itertools import groupby
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generalNAS_tools.edge_masks import RHN_EDGES, BoolArray, edges_of_node
-from generalNAS_tools.genotypes import NONE, RHN_NODES, RHN_PRIMITIVES, Gene
-from generalNAS_tools.rhn_kernels import STATES, Drive, FinalRecurrence, Group, final_forward
-from generalNAS_tools.rhn_search_kernel import Node, Norm, SearchRecurrence, search_forward
+from generalNAS_tools.edge_masks import BoolArray
+from generalNAS_tools.genotypes import NONE, RHN_NODES, Gene
+from generalNAS_tools.rhn_final_kernel import FinalRecurrence, final_forward
+from generalNAS_tools.rhn_kernels import STATES, Drive
+from generalNAS_tools.rhn_plan import MASK_SHAPE, final_plan, search_plan
+from generalNAS_tools.rhn_search_kernel import Norm, SearchRecurrence, search_forward
 
-MASK_SHAPE = (len(RHN_EDGES), len(RHN_PRIMITIVES))
 INITIAL_RANGE = 0.04
 
 
@@ -111,7 +109,7 @@ class SearchRHN(_RHN):
         mask = self.mask if active is None else _checked(active, "active")
         if (mask & ~self.mask).any():
             raise ValueError("active sets primitives outside the supernet's mask")
-        plan = _search_plan(mask.tobytes(), str(x.device))
+        plan = search_plan(mask.tobytes(), str(x.device))
         drive = self._drive(x, hidden, list(self.W))
         weights = (mixing.index_select(0, plan.edges) * plan.mask)[:, NONE + 1 :]
         weights = weights.to(drive.hidden.dtype)
@@ -155,7 +153,7 @@ class FinalRHN(_RHN):
         dropouth: float = 0.0,
     ) -> None:
         super().__init__(hidden_size, dropoutx, dropouth)
-        self.groups, self.members = _final_plan(genes)
+        self.groups, self.members = final_plan(genes)
 
     def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Runs the cell over all time steps.
@@ -177,60 +175,6 @@ class FinalRHN(_RHN):
                 result: Tensor = FinalRecurrence.apply(self.groups, drive.h_mask, *drive.tensors)
                 return result
             return final_forward(drive, self.groups, keep=False)[0]
-
-
-class _SearchPlan(NamedTuple):
-    """A mask in the form the recurrence runs by.
-
-    Attributes:
-        nodes: the eight nodes.
-        edges: numbers of the active edges, (E,).
-        mask: rows of the mask at these edges, (E, 5).
-    """
-
-    nodes: tuple[Node, ...]
-    edges: Tensor
-    mask: Tensor
-
-
-@lru_cache(maxsize=1024)
-def _search_plan(mask_bytes: bytes, device: str) -> _SearchPlan:
-    mask = np.frombuffer(mask_bytes, dtype=bool).reshape(MASK_SHAPE)
-    active: BoolArray = np.asarray(mask[:, NONE + 1 :].any(1))
-    nodes, start = [], 0
-    for i in range(RHN_NODES):
-        numbers = [number for number in edges_of_node(RHN_EDGES, i) if active[number]]
-        activations = np.flatnonzero(mask[numbers, NONE + 1 :].any(0))
-        states = tuple(RHN_EDGES[number].state for number in numbers)
-        nodes.append(Node(states, start, tuple(activations.tolist())))
-        start += len(numbers)
-    edges = np.flatnonzero(active)
-    return _SearchPlan(
-        tuple(nodes),
-        torch.as_tensor(edges, device=device),
-        torch.as_tensor(mask[edges], device=device),
-    )
-
-
-def _final_plan(genes: Sequence[Gene]) -> tuple[list[Group], list[list[int]]]:
-    """Groups nodes by predecessor, and the numbers of each group's nodes.
-
-    A group is computed as soon as its predecessor is; slots are numbered in that order.
-    """
-    groups: list[Group] = []
-    members: list[list[int]] = []
-    slots = {0: 0}
-    for state in range(RHN_NODES):
-        nodes = [i for i, (_, predecessor) in enumerate(genes) if predecessor == state]
-        if not nodes:
-            continue
-        nodes.sort(key=lambda i: genes[i][0])
-        names = groupby(genes[i][0] for i in nodes)
-        runs = tuple((RHN_PRIMITIVES.index(name) - 1, len(list(run))) for name, run in names)
-        groups.append(Group(slots[state], len(slots), runs))
-        members.append(nodes)
-        slots.update({i + 1: len(slots) + place for place, i in enumerate(nodes)})
-    return groups, members
 
 
 def _uniform(*shape: int) -> nn.Parameter:

@@ -16,7 +16,6 @@ from torch.autograd.function import once_differentiable
 from generalNAS_tools.genotypes import RHN_NODES
 from generalNAS_tools.rhn_kernels import (
     INITIAL,
-    NUM_ACTIVATIONS,
     STATES,
     Drive,
     Tape,
@@ -27,48 +26,10 @@ from generalNAS_tools.rhn_kernels import (
     take_tape,
     weight_grads,
 )
+from generalNAS_tools.rhn_plan import NUM_ACTIVATIONS, Node
 
 SUM = NUM_ACTIVATIONS
 """Row of P, the sum of an edge's mixing weights, after the rows of the activations."""
-
-
-class Node(NamedTuple):
-    """A supernet node.
-
-    Attributes:
-        states: earlier states with an active edge into it, ascending.
-        start: row of its first edge among the active edges.
-        activations: activations active on any of its edges.
-    """
-
-    states: tuple[int, ...]
-    start: int
-    activations: tuple[int, ...]
-
-    @property
-    def edges(self) -> slice:
-        """Rows of its edges among the active edges."""
-        return slice(self.start, self.start + len(self.states))
-
-    def _neighbours(self) -> slice | None:
-        first, num = self.states[0] if self.states else 0, len(self.states)
-        return slice(first, first + num) if self.states == (*range(first, first + num),) else None
-
-    def rows(self, states: Tensor, dim: int = 0) -> Tensor:
-        """The node's predecessors among all states; a view where they are neighbours."""
-        part = self._neighbours()
-        if part is not None:
-            return states.narrow(dim, part.start, part.stop - part.start)
-        return torch.stack([states.select(dim, j) for j in self.states], dim)
-
-    def add_to(self, grads: Tensor, rows: Tensor) -> None:
-        """Adds rows (n, B, H) to the predecessors among grads (9, B, H)."""
-        part = self._neighbours()
-        if part is not None:
-            grads[part].add_(rows)
-            return
-        for j, row in zip(self.states, rows, strict=True):
-            grads[j].add_(row)
 
 
 class Norm(NamedTuple):
@@ -164,9 +125,9 @@ def search_forward(
         drive, [(len(node.states), batch, 2 * hidden_size) for node in nodes], keep=keep
     )
     output = drive.hidden.new_empty(len(drive.pre), batch, hidden_size)
-    work = drive.hidden.new_empty(3, RHN_NODES, batch, hidden_size)
     raw = drive.hidden.new_empty(1, batch, hidden_size)
-    weights = [_weights(mixing, node) for node in nodes]
+    work = drive.hidden.new_empty(3, RHN_NODES, batch, hidden_size)
+    mixers = [_Mixer.of(node, mixing, work) for node in nodes]
     for t in range(len(output)):
         at = t if keep else 0
         s, scales = tape.states[at], tape.scales[at]
@@ -174,35 +135,55 @@ def search_forward(
         torch.addmm(drive.pre[t], drive.feed(previous), drive.w0, out=tape.initial[at])
         highway(tape.initial[at], previous, INITIAL, out=raw, work=work)
         norm.forward(raw[0], done, out=s[0], scale=scales[0])
-        for i, node in enumerate(nodes):
-            z, rows = tape.nodes[i][at], node.rows(s)
-            torch.mm(
-                drive.feed(rows).view(-1, hidden_size), drive.w[i], out=z.view(-1, z.shape[-1])
-            )
-            _mix(node, z, rows, weights[i], out=raw[0], work=work)
+        for i, mixer in enumerate(mixers):
+            z, rows = tape.nodes[i][at], mixer.node.rows(s)
+            fed = drive.feed(rows).view(-1, hidden_size)
+            torch.mm(fed, drive.w[i], out=z.view(-1, 2 * hidden_size))
+            mixer.forward(z, rows, out=raw[0])
             norm.forward(raw[0], done + i + 1, out=s[i + 1], scale=scales[i + 1])
         torch.mean(s[1:], 0, out=output[t])
     return output, tape
 
 
-def _weights(mixing: Tensor, node: Node) -> Tensor:
-    """A node's mixing weights, per activation and then their sum: (E, 4) → (5, n, 1, 1)."""
-    rows = mixing[node.edges]
-    return torch.cat([rows, rows.sum(1, keepdim=True)], 1).t()[..., None, None].contiguous()
+class _Mixer(NamedTuple):
+    """A node with its mixing weights and scratch, as views made before the time steps.
 
+    Attributes:
+        node: the node.
+        weights: per activation (n, 1, 1), and their sum.
+        minus: the negative sum, (n, 1, 1).
+        work: scratch tensors (n, B, H).
+    """
 
-def _mix(
-    node: Node, pre: Tensor, rows: Tensor, weights: Tensor, *, out: Tensor, work: Tensor
-) -> None:
-    """Writes a node's state before BatchNorm (B, H) from its pre-activations (n, B, 2H)."""
-    c, h = pre.to(rows.dtype).chunk(2, dim=-1)
-    gate, mixed, value = work[:, : len(rows)]
-    torch.sigmoid(c, out=gate)
-    torch.mul(rows, -weights[SUM], out=mixed)
-    for k in node.activations:
-        mixed.addcmul_(activate(k, h, value), weights[k])
-    torch.sum(mixed.mul_(gate), 0, out=out)
-    out.view(-1).addmv_(rows.flatten(1).t(), weights[SUM].view(-1))
+    node: Node
+    weights: tuple[Tensor, ...]
+    minus: Tensor
+    work: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, node: Node, mixing: Tensor, work: Tensor) -> "_Mixer":
+        """Takes the node's rows of mixing (E, 4) and its part of work (..., 9, B, H)."""
+        rows = mixing[node.edges]
+        total = rows.sum(1, keepdim=True)
+        weights = torch.cat([rows, total, -total], 1).t()[..., None, None].contiguous().unbind()
+        return cls(node, weights[:-1], weights[-1], work[:, : len(rows)].unbind())
+
+    def forward(self, pre: Tensor, rows: Tensor, *, out: Tensor) -> None:
+        """Writes the state before BatchNorm (B, H).
+
+        Args:
+            pre: [c, h] of the edges, (n, B, 2H).
+            rows: the predecessors, (n, B, H).
+            out: (B, H).
+        """
+        c, h = pre.to(rows.dtype).chunk(2, dim=-1)
+        gate, mixed, value = self.work
+        torch.sigmoid(c, out=gate)
+        torch.mul(rows, self.minus, out=mixed)
+        for k in self.node.activations:
+            mixed.addcmul_(activate(k, h, value), self.weights[k])
+        torch.sum(mixed.mul_(gate), 0, out=out)
+        out.view(-1).addmv_(rows.flatten(1).t(), self.weights[SUM].view(-1))
 
 
 class _Backward:
@@ -218,10 +199,10 @@ class _Backward:
         tape: Tape,
         needs_mixing: bool,
     ) -> None:
-        self.drive, self.nodes, self.norm, self.tape = drive, nodes, norm, tape
-        self.weights = [_weights(mixing, node) for node in nodes]
+        self.drive, self.norm, self.tape = drive, norm, tape
         self.grads = torch.empty_like(tape.states[0])
         self.work = self.grads.new_empty(6, *self.grads.shape)
+        self.mixers = [_Mixer.of(node, mixing, self.work) for node in nodes]
         shape = (NUM_ACTIVATIONS + 1, len(tape.states), len(mixing))
         self.dots = self.grads.new_zeros(shape) if needs_mixing else None
 
@@ -234,7 +215,7 @@ class _Backward:
             grads[0].zero_()
             grads[1:] = carry.add_(grad[t]).div_(RHN_NODES)
             for i in reversed(range(RHN_NODES)):
-                if self.nodes[i].states:
+                if self.mixers[i].node.states:
                     self._node(t, i, self.norm.backward(grads[i + 1], s[i + 1], scales[i + 1]))
             raw = self.norm.backward(grads[0], s[0], scales[0])
             z, previous = tape.initial[t], output[t - 1] if t else drive.hidden
@@ -252,22 +233,24 @@ class _Backward:
         return (total[:SUM] + total[SUM]).t()
 
     def _node(self, t: int, i: int, grad: Tensor) -> None:
-        """Passes the gradient of a node's state before BatchNorm on to its edges."""
-        node, weights, z = self.nodes[i], self.weights[i], self.tape.nodes[i][t]
-        rows = node.rows(self.tape.states[t])
+        """Passes the gradient of a node's state before BatchNorm (B, H) on to its edges."""
+        node, weights, minus, work = self.mixers[i]
+        gate, through, mixed, value, part, grad_h = work
+        z, rows = self.tape.nodes[i][t], node.rows(self.tape.states[t])
         both = z.to(rows.dtype)
         c, h = both.chunk(2, dim=-1)
-        gate, through, mixed, value, part, grad_h = self.work[:, : len(rows)]
         torch.sigmoid(c, out=gate)
         torch.mul(grad, gate, out=through)
-        torch.mul(rows, -weights[SUM], out=mixed)
-        grad_h.zero_()
+        torch.mul(rows, minus, out=mixed)
         for k in node.activations:
             f = activate(k, h, value)
             mixed.addcmul_(f, weights[k])
             self._dot(k, t, node, through, f, part)
-            grad_h.addcmul_(slope(k, through, f, part), weights[k])
-        h.copy_(grad_h)
+            target = h if k == node.activations[-1] else grad_h
+            if k == node.activations[0]:
+                torch.mul(slope(k, through, f, part), weights[k], out=target)
+            else:
+                torch.addcmul(grad_h, slope(k, through, f, part), weights[k], out=target)
         mixed.mul_(through)
         torch.addcmul(mixed, mixed, gate, value=-1, out=c)
         skipped = torch.sub(grad, through, out=through)

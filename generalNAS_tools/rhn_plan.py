@@ -1,0 +1,136 @@
+"""What the recurrences of both RHN cells run by: masks and genes as plain integers.
+
+B batch, H hidden, n edges of a node, E active edges.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generalNAS_tools.edge_masks import RHN_EDGES, BoolArray, edges_of_node
+from generalNAS_tools.genotypes import NONE, RHN_NODES, RHN_PRIMITIVES, Gene
+
+MASK_SHAPE = (len(RHN_EDGES), len(RHN_PRIMITIVES))
+
+TANH, IDENTITY, SIGMOID, RELU = range(4)
+"""Columns of the mixing weights without `none`; they number the activations here."""
+NUM_ACTIVATIONS = 4
+
+
+class Node(NamedTuple):
+    """A supernet node.
+
+    Attributes:
+        states: earlier states with an active edge into it, ascending.
+        start: row of its first edge among the active edges.
+        activations: activations active on any of its edges.
+    """
+
+    states: tuple[int, ...]
+    start: int
+    activations: tuple[int, ...]
+
+    @property
+    def edges(self) -> slice:
+        """Rows of its edges among the active edges."""
+        return slice(self.start, self.start + len(self.states))
+
+    def _neighbours(self) -> slice | None:
+        first, num = self.states[0] if self.states else 0, len(self.states)
+        return slice(first, first + num) if self.states == (*range(first, first + num),) else None
+
+    def rows(self, states: Tensor, dim: int = 0) -> Tensor:
+        """The node's predecessors among all states; a view where they are neighbours."""
+        part = self._neighbours()
+        if part is not None:
+            return states.narrow(dim, part.start, part.stop - part.start)
+        return torch.stack([states.select(dim, j) for j in self.states], dim)
+
+    def add_to(self, grads: Tensor, rows: Tensor) -> None:
+        """Adds rows (n, B, H) to the predecessors among grads (9, B, H)."""
+        part = self._neighbours()
+        if part is not None:
+            grads[part].add_(rows)
+            return
+        for j, row in zip(self.states, rows, strict=True):
+            grads[j].add_(row)
+
+
+class Group(NamedTuple):
+    """Nodes of a final network that share a predecessor.
+
+    Attributes:
+        state: slot of the predecessor.
+        start: slot of the group's first node; slots are numbered in order of computation.
+        runs: how many neighbouring nodes take which activation, as (activation, count).
+    """
+
+    state: int
+    start: int
+    runs: tuple[tuple[int, int], ...]
+
+    @property
+    def stop(self) -> int:
+        """Slot after the group's last node."""
+        return self.start + sum(count for _, count in self.runs)
+
+
+class SearchPlan(NamedTuple):
+    """A mask in the form the recurrence runs by.
+
+    Attributes:
+        nodes: the eight nodes.
+        edges: numbers of the active edges, (E,).
+        mask: rows of the mask at these edges, (E, 5).
+    """
+
+    nodes: tuple[Node, ...]
+    edges: Tensor
+    mask: Tensor
+
+
+@lru_cache(maxsize=1024)
+def search_plan(mask_bytes: bytes, device: str) -> SearchPlan:
+    """The plan of a (36, 5) mask, given as its bytes so that it can be remembered."""
+    mask = np.frombuffer(mask_bytes, dtype=bool).reshape(MASK_SHAPE)
+    active: BoolArray = np.asarray(mask[:, NONE + 1 :].any(1))
+    nodes, start = [], 0
+    for i in range(RHN_NODES):
+        numbers = [number for number in edges_of_node(RHN_EDGES, i) if active[number]]
+        activations = np.flatnonzero(mask[numbers, NONE + 1 :].any(0))
+        states = tuple(RHN_EDGES[number].state for number in numbers)
+        nodes.append(Node(states, start, tuple(activations.tolist())))
+        start += len(numbers)
+    edges = np.flatnonzero(active)
+    with torch.inference_mode(False):  # a remembered tensor may serve training later
+        return SearchPlan(
+            tuple(nodes),
+            torch.as_tensor(edges, device=device),
+            torch.as_tensor(mask[edges], device=device),
+        )
+
+
+def final_plan(genes: Sequence[Gene]) -> tuple[list[Group], list[list[int]]]:
+    """Groups nodes by predecessor, and the numbers of each group's nodes.
+
+    A group is computed as soon as its predecessor is; slots are numbered in that order.
+    """
+    groups: list[Group] = []
+    members: list[list[int]] = []
+    slots = {0: 0}
+    for state in range(RHN_NODES):
+        nodes = [i for i, (_, predecessor) in enumerate(genes) if predecessor == state]
+        if not nodes:
+            continue
+        nodes.sort(key=lambda i: genes[i][0])
+        names = groupby(genes[i][0] for i in nodes)
+        runs = tuple((RHN_PRIMITIVES.index(name) - 1, len(list(run))) for name, run in names)
+        groups.append(Group(slots[state], len(slots), runs))
+        members.append(nodes)
+        slots.update({i + 1: len(slots) + place for place, i in enumerate(nodes)})
+    return groups, members
