@@ -31,7 +31,7 @@ MOTIFS = {
     "ETS": "RACCGGAAGTR",
     "NF-Y": "RRCCAATSRGM",
     "STAT": "NTTCCNGGAAN",
-    "p53": "RRCATGYYYRG",
+    "p53": "RRACATGTCYRG",
     "HNF4": "GGGTCAAAGTCCA",
 }
 PAIRS = {
@@ -42,10 +42,10 @@ PAIRS = {
 }
 NEAR, FAR = (4, 16), (36, 56)
 """Distances in bp (inclusive) between the motifs of a pair: as the grammar asks, and too far."""
-_PLANTED = 0.12
-_PAIR_KINDS = (0.15, 0.15, 0.15)
+_PLANTED = 0.2
+_PAIR_KINDS = (0.2, 0.15, 0.15)
 """Shares of sequences with a pair as it should be, in the wrong order, and too far apart."""
-_MUTATED = 0.05
+_MUTATED = 0.03
 
 Codes = NDArray[np.uint8]
 

@@ -100,7 +100,7 @@ class PackedSplit:
         x = embedding(records[:, : self._sequence_bytes].int(), table).flatten(1)
         labels = embedding(records[:, self._sequence_bytes :].int(), table).flatten(1)
         return Batch(
-            x[:, : CHANNELS * self.seq_size].reshape(-1, CHANNELS, self.seq_size),
+            x[:, : CHANNELS * self.seq_size].contiguous().view(-1, CHANNELS, self.seq_size),
             labels[:, : self.num_targets].contiguous(),
         )
 
