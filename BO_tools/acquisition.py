@@ -11,6 +11,8 @@ from BO_tools.bayesian_regression import FloatArray
 
 KAPPA = 0.5
 """Standard deviations that UCB adds to the mean."""
+MIN_STD = 1e-12
+"""Below it expected improvement is the plain gain, if positive."""
 
 
 class ScoreMoments(NamedTuple):
@@ -41,7 +43,7 @@ def upper_confidence_bound(moments: ScoreMoments, best: float) -> FloatArray:
 def expected_improvement(moments: ScoreMoments, best: float) -> FloatArray:
     """Expected excess of a normal score over the `best` measured one (Jones et al., 1998). (N,)."""
     gain = moments.mean - best
-    std = np.maximum(moments.std, np.finfo(np.float64).tiny)
+    std = np.maximum(moments.std, MIN_STD)
     return gain * norm.cdf(gain / std) + std * norm.pdf(gain / std)
 
 

@@ -67,9 +67,9 @@ def fit_regression(features: FloatArray, scores: FloatArray) -> BayesianRegressi
         if np.allclose((prior, noise), before, rtol=TOLERANCE):
             break
     else:
-        logger.warning("evidence maximisation stopped after %d iterations", MAX_ITERATIONS)
+        logger.info("evidence maximisation stopped after %d iterations", MAX_ITERATIONS)
     return BayesianRegression(mean, covariance, noise)
 
 
 def _ratio(numerator: float, denominator: float) -> float:
-    return min(numerator / max(denominator, 1 / MAX_PRECISION), MAX_PRECISION)
+    return float(np.clip(numerator / max(denominator, 1e-300), 1 / MAX_PRECISION, MAX_PRECISION))

@@ -9,35 +9,30 @@ from BONAS_search_space.graphs import (
     genotype_of,
     is_fully_connected,
 )
-from generalNAS_tools.genotypes import (
-    CNN_INPUTS,
-    CNN_NODES,
-    EDGES_PER_CNN_NODE,
-    RHN_NODES,
-    Gene,
-    Genotype,
-)
+from generalNAS_tools.genotypes import CNN_INPUTS, CNN_NODES, RHN_NODES, Gene, Genotype
+
+_CNN_CHOICES = len(BONAS_CNN_PRIMITIVES) * (CNN_INPUTS + np.arange(CNN_NODES))
+"""Genes (primitive, state) that each CNN node can take."""
+_RHN_CHOICES = len(BONAS_RHN_PRIMITIVES) * (1 + np.arange(RHN_NODES))
 
 
 def random_architecture(rng: np.random.Generator) -> Genotype:
     """Draws an architecture uniformly from the valid, fully connected ones.
 
-    Both cells draw every gene uniformly; what is no architecture is drawn again, so all that
-    remain are equally likely.
+    Every RHN node takes any of its genes, every CNN node any two different ones. A CNN cell
+    that leaves an input unused is drawn again, so all that remain are equally likely.
     """
-    rnn = [
-        (str(rng.choice(BONAS_RHN_PRIMITIVES)), int(rng.integers(1 + node)))
-        for node in range(RHN_NODES)
-    ]
+    rnn = [_gene(BONAS_RHN_PRIMITIVES, choice) for choice in rng.integers(_RHN_CHOICES)]
     while True:
-        cnn = [gene for node in range(CNN_NODES) for gene in _random_pair(node, rng)]
+        first = rng.integers(_CNN_CHOICES)
+        second = (first + rng.integers(1, _CNN_CHOICES)) % _CNN_CHOICES
+        pairs = np.stack([first, second], axis=1)
+        cnn = [_gene(BONAS_CNN_PRIMITIVES, choice) for choice in pairs.ravel()]
         genotype = genotype_of(cnn, rnn)
         if is_fully_connected(encode(genotype)):
             return genotype
 
 
-def _random_pair(node: int, rng: np.random.Generator) -> list[Gene]:
-    """Two different genes (primitive, state) for a CNN node."""
-    choices = [(name, state) for name in BONAS_CNN_PRIMITIVES for state in range(CNN_INPUTS + node)]
-    picked = rng.choice(len(choices), size=EDGES_PER_CNN_NODE, replace=False)
-    return [choices[index] for index in picked]
+def _gene(primitives: tuple[str, ...], choice: int) -> Gene:
+    state, primitive = divmod(int(choice), len(primitives))
+    return primitives[primitive], state

@@ -95,7 +95,7 @@ class Archive:
             where = f"{self.path}, line {number}"
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"{where}: not JSON ({error})") from error
             entry = _parse_row(row, where)
             self._refuse_duplicate(entry, where)

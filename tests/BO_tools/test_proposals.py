@@ -1,0 +1,158 @@
+import time
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit
+
+from BO_tools.predictor_quality import cross_validate, quality_of
+from BO_tools.proposals import ProposalSettings, propose
+from data_generators.random_graphs import random_architecture
+from opendomain_utils.archive import Archive, ScoredArchitecture
+from predictors.predictor_training import PredictorSettings
+from samplers.random_sampler import sample_random
+
+CPU = torch.device("cpu")
+CNN_VALUES = {"max_pool_5": -0.3, "skip_connect": 0.0, "sep_conv_15": 1.0, "dil_conv_15": 0.6}
+RHN_VALUES = {"tanh": 1.0, "identity": 0.2, "sigmoid": -0.4, "relu": 0.5}
+
+torch.set_num_threads(1)
+
+
+def known_score(genotype):
+    """Operations have values that fade along the edges; depths 3 and 4 are the best."""
+    values, depths = [0.0, 0.0], [0, 0]
+    for i in range(0, 8, 2):
+        pair = genotype.normal[i : i + 2]
+        values.append(sum(CNN_VALUES[name] + 0.5 * values[state] for name, state in pair) / 2)
+        depths.append(1 + max(depths[state] for _, state in pair))
+    cnn = np.mean(values[2:]) - 0.3 * abs(max(depths) - 3)
+    values, depths = [0.0], [0]
+    for name, state in genotype.rnn:
+        values.append(RHN_VALUES[name] + 0.5 * values[state])
+        depths.append(1 + depths[state])
+    rhn = np.mean(values[1:]) - 0.15 * abs(max(depths) - 4)
+    return float(expit(-1 + cnn + rhn + 0.5 * cnn * rhn))
+
+
+def score_all(archive, genotypes, iteration=0):
+    for genotype in genotypes:
+        archive.append(ScoredArchitecture(genotype, known_score(genotype), 0.0, iteration))
+
+
+@pytest.fixture
+def archive(tmp_path):
+    archive = Archive(tmp_path / "archive.jsonl")
+    score_all(archive, sample_random(archive, 60, np.random.default_rng(0)))
+    return archive
+
+
+def run(archive, rng, *, proposals, predictor=None):
+    return propose(archive, proposals, predictor or PredictorSettings(), rng=rng, device=CPU)
+
+
+def evaluations_to_reach(threshold, seed, path):
+    """Architectures scored until one is as good as `threshold`, ten per iteration."""
+    rng = np.random.default_rng(seed)
+    archive = Archive(path)
+    batch = sample_random(archive, 10, rng)
+    while True:
+        for genotype in batch:
+            score_all(archive, [genotype])
+            if archive.entries[-1].score >= threshold:
+                return len(archive)
+        batch = run(archive, rng, proposals=ProposalSettings(bo_sample_num=10))
+
+
+def test_half_the_evaluations_of_random_search(tmp_path):
+    """Random search needs 100 on average to meet the top 1 %."""
+    rng = np.random.default_rng(12345)
+    scores = [known_score(random_architecture(rng)) for _ in range(5000)]
+    threshold = np.quantile(scores, 0.99)
+    counts = [evaluations_to_reach(threshold, seed, tmp_path / f"{seed}") for seed in range(3)]
+    assert np.mean(counts) <= 50
+
+
+def test_proposals_are_new_distinct_seeded_and_better_than_random(archive):
+    settings = ProposalSettings(bo_sample_num=20)
+    proposed = run(archive, np.random.default_rng(1), proposals=settings)
+    assert proposed == run(archive, np.random.default_rng(1), proposals=settings)
+    assert proposed != run(archive, np.random.default_rng(2), proposals=settings)
+    assert len(proposed) == 20
+    measured = np.mean([entry.score for entry in archive.entries])
+    assert np.mean([known_score(genotype) for genotype in proposed]) > measured + 0.1
+    score_all(archive, proposed)
+
+
+@pytest.mark.parametrize("predictor", ["gcn", "mlp", "lstm"])
+@pytest.mark.parametrize("acquisition", ["ucb", "ei"])
+def test_the_ranking_beats_the_sampler(archive, predictor, acquisition):
+    settings = ProposalSettings(300, 300, sample_method="random", acquisition=acquisition)
+    ranked = run(
+        archive,
+        np.random.default_rng(3),
+        proposals=settings,
+        predictor=PredictorSettings(predictor=predictor),
+    )
+    scores = np.array([known_score(genotype) for genotype in ranked])
+    assert scores[:60].mean() > scores.mean() + 0.03
+    assert scores[:60].mean() > scores[-60:].mean() + 0.06
+
+
+def test_1000_candidates_in_10_seconds(archive):
+    start = time.process_time()
+    run(archive, np.random.default_rng(4), proposals=ProposalSettings())
+    assert time.process_time() - start < 10
+
+
+def test_an_empty_archive_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds 0 architectures"):
+        run(Archive(tmp_path / "none"), np.random.default_rng(0), proposals=ProposalSettings())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sample_method": "grid"}, "--sample_method grid: expected random, ea"),
+        ({"acquisition": "pi"}, "--acquisition pi: expected ucb, ei"),
+        ({"generate_num": 5, "bo_sample_num": 6}, "--bo_sample_num 6: expected 1..5"),
+        ({"bo_sample_num": 0}, "--bo_sample_num 0: expected 1..1000"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        ProposalSettings(**settings)
+
+
+def test_held_out_predictions_correlate(archive):
+    rng = np.random.default_rng(5)
+    quality = cross_validate(archive.entries, PredictorSettings(epochs=50), rng, device=CPU)
+    np.testing.assert_array_equal(quality.measured, [entry.score for entry in archive.entries])
+    assert quality.spearman > 0.4
+    assert quality.kendall > 0.25
+
+
+def test_no_architecture_sees_its_own_score(archive):
+    """Scores without any structure can't be predicted; fitted ones could be looked up."""
+    noise = np.random.default_rng(6).uniform(size=60)
+    entries = [e._replace(score=s) for e, s in zip(archive.entries, noise, strict=True)]
+    rng = np.random.default_rng(7)
+    quality = cross_validate(entries, PredictorSettings(epochs=50), rng, device=CPU)
+    assert abs(quality.spearman) < 0.35
+
+
+def test_quality_by_hand():
+    measured, predicted = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.1, 0.3, 0.2, 0.9])
+    quality = quality_of(measured, predicted)
+    assert quality.spearman == pytest.approx(0.8)
+    assert quality.kendall == pytest.approx(4 / 6)
+    constant = quality_of(measured, np.ones(4))
+    assert np.isnan(constant.spearman)
+    assert np.isnan(constant.kendall)
+
+
+def test_too_few_architectures_are_refused(archive):
+    with pytest.raises(ValueError, match="4 scored architectures; expected at least 5"):
+        cross_validate(
+            archive.entries[:4], PredictorSettings(), np.random.default_rng(0), device=CPU
+        )
