@@ -1,7 +1,7 @@
 """The recurrent highway cell (RHN) of the supernet and that of a final network.
 
 Zilly et al., "Recurrent Highway Networks" (2017), with the search space of Liu et al., "DARTS"
-(2019): 8 nodes, each an highway step from earlier states. The recurrences run in
+(2019): 8 nodes, each a highway step from earlier states. The recurrences run in
 `rhn_search_kernel` and `rhn_final_kernel`; here are parameters, dropout and checks.
 
 T time steps, B batch, H hidden.
@@ -17,8 +17,9 @@ from generalNAS_tools.edge_masks import BoolArray
 from generalNAS_tools.genotypes import NONE, RHN_NODES, Gene
 from generalNAS_tools.rhn_final_kernel import FinalRecurrence, final_forward
 from generalNAS_tools.rhn_kernels import STATES, Drive
+from generalNAS_tools.rhn_norm import Norm
 from generalNAS_tools.rhn_plan import MASK_SHAPE, final_plan, search_plan
-from generalNAS_tools.rhn_search_kernel import Norm, SearchRecurrence, search_forward
+from generalNAS_tools.rhn_search_kernel import SearchRecurrence, search_forward
 
 INITIAL_RANGE = 0.04
 
@@ -39,7 +40,7 @@ class _RHN(nn.Module):
         """Variational dropout (Gal & Ghahramani, 2016): one mask (B, H) for all time steps."""
         if not self.training or rate == 0:
             return None
-        return torch.empty_like(x[0]).bernoulli_(1 - rate).div_(1 - rate)
+        return x.new_empty(x.shape[1:]).bernoulli_(1 - rate).div_(1 - rate)
 
     def _drive(self, x: Tensor, hidden: Tensor | None, w: Sequence[Tensor]) -> Drive:
         """Checks x (T, B, H) and hidden (1, B, H) and applies the upper half of W0 to x."""
@@ -51,13 +52,13 @@ class _RHN(nn.Module):
         states, products = _dtypes(x, self.W0)
         x_mask = self._dropout_mask(x, self.dropoutx)
         h_mask = self._dropout_mask(x, self.dropouth)
-        start = torch.zeros_like(x[0]) if hidden is None else hidden[0]
+        start = x.new_zeros(x.shape[1:]) if hidden is None else hidden[0]
         with torch.autocast(x.device.type, enabled=False):
             fed = (x if x_mask is None else x * x_mask).to(products)
             w0 = self.W0.to(products)
             return Drive(
-                fed @ w0[: self.hidden_size],
-                start.to(states),
+                (fed @ w0[: self.hidden_size]).contiguous(),
+                start.to(states).contiguous(),
                 w0[self.hidden_size :],
                 tuple(matrix.to(products) for matrix in w),
                 None if h_mask is None else h_mask.to(states),
@@ -65,7 +66,11 @@ class _RHN(nn.Module):
 
 
 class SearchRHN(_RHN):
-    """RHN cell of the supernet (SPEC 1.3): every node mixes all its active edges.
+    """RHN cell of the supernet: every node mixes all its active edges.
+
+    Gradients of weights that need none are not computed, so an alpha step should switch off
+    `requires_grad` of the weights (naming the alphas to autograd is not enough). The backward
+    pass runs once per forward pass.
 
     Args:
         hidden_size: H.
@@ -135,7 +140,7 @@ class SearchRHN(_RHN):
 
 
 class FinalRHN(_RHN):
-    """RHN cell of a final network (SPEC 1.3): one predecessor and one activation per node.
+    """RHN cell of a final network: one predecessor and one activation per node.
 
     Args:
         hidden_size: H.

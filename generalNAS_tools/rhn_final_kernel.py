@@ -47,7 +47,7 @@ class FinalRecurrence(torch.autograd.Function):
         drive, tape = Drive(pre, hidden, w0, tuple(w), h_mask), take_tape(ctx)
         with torch.autocast(grad.device.type, enabled=False):
             grad_hidden = _final_backward(drive, ctx.groups, tape, output, grad)
-            fed = [tape.states[:, group.state] for group in ctx.groups]
+            fed = (tape.states[:, group.state] for group in ctx.groups)
             grads = weight_grads(drive, tape, output, fed, ctx.needs_input_grad[4:])
         return None, None, tape.initial, grad_hidden, *grads
 
@@ -83,12 +83,10 @@ def _final_backward(
         grads[0].zero_()
         grads[1:] = carry.add_(grad[t]).div_(RHN_NODES)
         for group, w, z in zip(groups[::-1], drive.w[::-1], tape.nodes[::-1], strict=True):
-            state, target, part = (
-                s[group.state],
-                grads[group.state],
-                grads[group.start : group.stop],
+            target, part = grads[group.state], grads[group.start : group.stop]
+            highway_backward(
+                *(z[t], s[group.state], group.runs), grad=part, grad_state=target, work=work
             )
-            highway_backward(z[t], state, group.runs, grad=part, grad_state=target, work=work)
             drive.add_product(target, z[t], w)
         z = tape.initial[t]
         highway_backward(z, previous, INITIAL, grad=grads[:1], grad_state=carry.zero_(), work=work)

@@ -7,7 +7,8 @@ weight matrix is one product over all time steps afterwards.
 T time steps, B batch, H hidden, n edges of a node, m nodes of a group.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,8 @@ from generalNAS_tools.genotypes import RHN_NODES
 from generalNAS_tools.rhn_plan import IDENTITY, RELU, SIGMOID, TANH
 
 STATES = RHN_NODES + 1
+INITIAL = ((TANH, 1),)
+"""The initial state as a group of one node: its activation and how many nodes take it."""
 
 
 class Drive(NamedTuple):
@@ -105,9 +108,6 @@ def slope(activation: int, grad: Tensor, value: Tensor, out: Tensor) -> Tensor:
     return grad
 
 
-INITIAL = ((TANH, 1),)
-
-
 def highway(
     pre: Tensor, state: Tensor, runs: Sequence[tuple[int, int]], *, out: Tensor, work: Tensor
 ) -> None:
@@ -133,12 +133,12 @@ def highway_backward(
     grad_state: Tensor,
     work: Tensor,
 ) -> None:
-    """Overwrites `pre` with its gradient and adds to grad_state (B, H) what skips the product.
+    """Overwrites `pre` with its gradient and adds to grad_state what skips the product.
 
     Args:
-        pre: as in `highway`.
-        state: as in `highway`.
-        runs: as in `highway`.
+        pre: as in `highway`, like `state` and `runs`.
+        state: (B, H).
+        runs: the group's activations.
         grad: gradient of the output, (m, B, H).
         grad_state: (B, H).
         work: scratch, (≥ 3, ≥ m, B, H).
@@ -175,7 +175,7 @@ def _gate_and_value(
 
 
 def weight_grads(
-    drive: Drive, tape: Tape, output: Tensor, fed: Sequence[Tensor], needed: Sequence[bool]
+    drive: Drive, tape: Tape, output: Tensor, fed: Iterable[Tensor], needed: Sequence[bool]
 ) -> list[Tensor | None]:
     """Gradients of w0 and w, each one product over all time steps.
 
@@ -183,17 +183,15 @@ def weight_grads(
         drive: as in the forward pass.
         tape: with gradients in place of pre-activations.
         output: (T, B, H).
-        fed: the states that enter each product, (T, ..., B, H).
+        fed: the states that enter each product with w, (T, ..., B, H).
         needed: which of the gradients are wanted.
     """
+    if not any(needed):
+        return [None] * len(needed)
     previous = torch.cat([drive.hidden[None], output[:-1]])
     return [
-        drive.feed(state).reshape(-1, state.shape[-1]).t() @ z.view(-1, z.shape[-1])
-        if want
-        else None
-        for state, z, want in zip(
-            [previous, *fed], [tape.initial, *tape.nodes], needed, strict=True
-        )
+        drive.feed(states).reshape(-1, states.shape[-1]).t() @ z.view(-1, z.shape[-1])
+        for states, z in zip(chain([previous], fed), [tape.initial, *tape.nodes], strict=True)
     ]
 
 

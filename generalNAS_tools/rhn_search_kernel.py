@@ -26,62 +26,11 @@ from generalNAS_tools.rhn_kernels import (
     take_tape,
     weight_grads,
 )
+from generalNAS_tools.rhn_norm import Norm
 from generalNAS_tools.rhn_plan import NUM_ACTIVATIONS, Node
 
 SUM = NUM_ACTIVATIONS
 """Row of P, the sum of an edge's mixing weights, after the rows of the activations."""
-
-
-class Norm(NamedTuple):
-    """The shared BatchNorm.
-
-    Attributes:
-        mean: running mean, (H,); updated in place.
-        var: running variance, (H,); updated in place.
-        momentum: None for a cumulative average.
-        eps: added to the variance.
-        seen: batches averaged before, used only without momentum.
-        training: whether batch statistics are used.
-    """
-
-    mean: Tensor
-    var: Tensor
-    momentum: float | None
-    eps: float
-    seen: int
-    training: bool
-
-    def forward(self, raw: Tensor, number: int, *, out: Tensor, scale: Tensor) -> None:
-        """Writes the normalised raw (B, H) and its factor (H,).
-
-        Args:
-            raw: the state before BatchNorm.
-            number: how many states this pass has normalised before.
-            out: (B, H).
-            scale: (H,).
-        """
-        if not self.training:
-            torch.rsqrt(self.var + self.eps, out=scale)
-            torch.sub(raw, self.mean, out=out).mul_(scale)
-            return
-        momentum = 1 / (self.seen + number + 1) if self.momentum is None else self.momentum
-        torch.ops.aten.native_batch_norm.out(
-            *(raw, None, None, self.mean, self.var, True, momentum, self.eps),
-            out=out,
-            save_mean=torch.empty_like(scale),
-            save_invstd=scale,
-        )
-
-    def backward(self, grad: Tensor, state: Tensor, scale: Tensor) -> Tensor:
-        """Gradient before BatchNorm, from the normalised state itself, (B, H)."""
-        if not self.training:
-            return grad * scale
-        # The state is normalised, so it is its own input with mean 0 and deviation 1, and the
-        # factor takes the place of an affine weight.
-        zeros, ones = torch.zeros_like(scale), torch.ones_like(scale)
-        saved = (None, None, zeros, ones, True, self.eps, [True, False, False])
-        result: Tensor = torch.ops.aten.native_batch_norm_backward(grad, state, scale, *saved)[0]
-        return result
 
 
 class SearchRecurrence(torch.autograd.Function):
@@ -105,13 +54,10 @@ class SearchRecurrence(torch.autograd.Function):
         """Runs the recurrence backwards and uses up its tape."""
         output, h_mask, mixing, pre, hidden, w0, *w = ctx.saved_tensors
         drive, tape = Drive(pre, hidden, w0, tuple(w), h_mask), take_tape(ctx)
-        needs_mixing = ctx.needs_input_grad[3]
         with torch.autocast(grad.device.type, enabled=False):
-            run = _Backward(
-                *(drive, ctx.nodes, ctx.norm), mixing=mixing, tape=tape, needs_mixing=needs_mixing
-            )
+            run = _Backward(drive, tape, ctx.norm, nodes=ctx.nodes, mixing=mixing)
             grad_hidden = run.all_steps(output, grad)
-            fed = [node.rows(tape.states, 1) for node in ctx.nodes]
+            fed = (node.rows(tape.states, 1) for node in ctx.nodes)
             grads = weight_grads(drive, tape, output, fed, ctx.needs_input_grad[6:])
         return None, None, None, run.mixing_grad(), tape.initial, grad_hidden, *grads
 
@@ -190,38 +136,29 @@ class _Backward:
     """The way back through the supernet's recurrence; its buffers serve all time steps."""
 
     def __init__(
-        self,
-        drive: Drive,
-        nodes: Sequence[Node],
-        norm: Norm,
-        *,
-        mixing: Tensor,
-        tape: Tape,
-        needs_mixing: bool,
+        self, drive: Drive, tape: Tape, norm: Norm, *, nodes: Sequence[Node], mixing: Tensor
     ) -> None:
         self.drive, self.norm, self.tape = drive, norm, tape
         self.grads = torch.empty_like(tape.states[0])
         self.work = self.grads.new_empty(6, *self.grads.shape)
         self.mixers = [_Mixer.of(node, mixing, self.work) for node in nodes]
         shape = (NUM_ACTIVATIONS + 1, len(tape.states), len(mixing))
-        self.dots = self.grads.new_zeros(shape) if needs_mixing else None
+        self.dots = self.grads.new_zeros(shape) if mixing.requires_grad else None
+        self.unit = torch.stack([torch.zeros_like(norm.mean), torch.ones_like(norm.mean)])
 
     def all_steps(self, output: Tensor, grad: Tensor) -> Tensor:
         """Overwrites the tape's pre-activations with gradients; returns that of hidden, (B, H)."""
         drive, tape, grads = self.drive, self.tape, self.grads
         carry = torch.zeros_like(drive.hidden)
         for t in reversed(range(len(output))):
-            s, scales = tape.states[t], tape.scales[t]
             grads[0].zero_()
             grads[1:] = carry.add_(grad[t]).div_(RHN_NODES)
             for i in reversed(range(RHN_NODES)):
                 if self.mixers[i].node.states:
-                    self._node(t, i, self.norm.backward(grads[i + 1], s[i + 1], scales[i + 1]))
-            raw = self.norm.backward(grads[0], s[0], scales[0])
+                    self._node(t, i, self._norm(t, i + 1))
             z, previous = tape.initial[t], output[t - 1] if t else drive.hidden
-            highway_backward(
-                *(z, previous, INITIAL), grad=raw[None], grad_state=carry.zero_(), work=self.work
-            )
+            raw, carry = self._norm(t, 0)[None], carry.zero_()
+            highway_backward(z, previous, INITIAL, grad=raw, grad_state=carry, work=self.work)
             drive.add_product(carry, z, drive.w0)
         return carry
 
@@ -231,6 +168,10 @@ class _Backward:
             return None
         total = self.dots.sum(1)
         return (total[:SUM] + total[SUM]).t()
+
+    def _norm(self, t: int, slot: int) -> Tensor:
+        state, scale = self.tape.states[t, slot], self.tape.scales[t, slot]
+        return self.norm.backward(self.grads[slot], state, scale, unit=self.unit)
 
     def _node(self, t: int, i: int, grad: Tensor) -> None:
         """Passes the gradient of a node's state before BatchNorm (B, H) on to its edges."""

@@ -156,6 +156,19 @@ def test_final_cell_equals_its_plain_form(dropout):
         assert_close([fast(x)], found[:1])
 
 
+@pytest.mark.parametrize("order", [(2, 0, 1), (0, 2, 1), (2, 1, 0)])
+def test_memory_layout_does_not_matter(order):
+    x, hidden = noise(T, B, H), noise(1, B, H)
+    back = [order.index(d) for d in range(3)]
+    views = [t.permute(order).contiguous().permute(back) for t in (x, hidden)]
+    for cell, extra in (
+        (set_weights(SearchRHN(H, FULL, dropouth=0.3).double()), [random_mixing(FULL)]),
+        (set_weights(FinalRHN(H, GENES, dropoutx=0.3).double()), []),
+    ):
+        expected = results(cell, x, *extra, hidden=hidden)
+        assert_close(results(cell, views[0], *extra, hidden=views[1]), expected)
+
+
 def test_every_final_topology_orders_its_groups():
     rng = np.random.default_rng(0)
     for _ in range(10):

@@ -27,7 +27,7 @@ class _PlainRHN(nn.Module):
     def dropout_mask(self, x, rate):
         if not self.training or rate == 0:
             return torch.ones_like(x[0])
-        return torch.empty_like(x[0]).bernoulli_(1 - rate) / (1 - rate)
+        return x.new_empty(x.shape[1:]).bernoulli_(1 - rate) / (1 - rate)
 
     def initial_state(self, x, hidden, x_mask, h_mask):
         both = torch.cat([x * x_mask, hidden * h_mask], dim=-1)

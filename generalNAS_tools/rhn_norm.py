@@ -1,0 +1,59 @@
+"""BatchNorm inside the supernet RHN's recurrence, forward and backward; B batch, H hidden."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Norm(NamedTuple):
+    """The BatchNorm that all states of a supernet share.
+
+    Attributes:
+        mean: running mean, (H,); updated in place.
+        var: running variance, (H,); updated in place.
+        momentum: None for a cumulative average.
+        eps: added to the variance.
+        seen: batches averaged before this pass, used only without momentum.
+        training: whether batch statistics are used.
+    """
+
+    mean: Tensor
+    var: Tensor
+    momentum: float | None
+    eps: float
+    seen: int
+    training: bool
+
+    def forward(self, raw: Tensor, number: int, *, out: Tensor, scale: Tensor) -> None:
+        """Writes the normalised raw (B, H) and its factor (H,).
+
+        Args:
+            raw: the state before BatchNorm.
+            number: how many states this pass has normalised before.
+            out: (B, H).
+            scale: (H,).
+        """
+        if not self.training:
+            torch.rsqrt(self.var + self.eps, out=scale)
+            torch.sub(raw, self.mean, out=out).mul_(scale)
+            return
+        momentum = 1 / (self.seen + number + 1) if self.momentum is None else self.momentum
+        torch.ops.aten.native_batch_norm.out(
+            *(raw, None, None, self.mean, self.var, True, momentum, self.eps),
+            out=out,
+            save_mean=torch.empty_like(scale),
+            save_invstd=scale,
+        )
+
+    def backward(self, grad: Tensor, state: Tensor, scale: Tensor, *, unit: Tensor) -> Tensor:
+        """Gradient before BatchNorm, (B, H), from the normalised state.
+
+        The state is normalised, so it serves as its own input of mean 0 and deviation 1 (`unit`,
+        rows of zeros and ones), and the factor as an affine weight.
+        """
+        if not self.training:
+            return grad * scale
+        fixed = (None, None, *unit, True, self.eps, [True, False, False])
+        result: Tensor = torch.ops.aten.native_batch_norm_backward(grad, state, scale, *fixed)[0]
+        return result
