@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generalNAS_tools.edge_batches import BatchedPart, StateFanOut
+from generalNAS_tools.edge_batches import StateFanOut
 from generalNAS_tools.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.genotypes import (
     CNN_INPUTS,
@@ -23,19 +23,22 @@ from generalNAS_tools.operations import (
     IDENTITY,
     PARTS,
     POOLS,
+    BatchedPart,
     FactorizedReduce,
     Part,
     ReLUConvBN,
     pool,
+    run_parts,
 )
 
 
 class SearchCell(nn.Module):
-    """CNN cell with every operation of a mask (SPEC: supernet).
+    """CNN cell with every operation of a mask.
 
     Attributes:
         mask: (14, 9), the operations that exist.
-        skip_dropout: rate of elementwise dropout after identities, training only (P-DARTS).
+        skip_dropout: rate of elementwise dropout after identities, training only (P-DARTS,
+            Chen et al. 2019, section 3.3).
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class SearchCell(nn.Module):
             StateFanOut(state, self.mask, channels, stride if state < CNN_INPUTS else 1)
             for state in range(CNN_INPUTS + CNN_NODES - 1)
         )
+        self.register_buffer("exists", torch.from_numpy(self.mask), persistent=False)
 
     def forward(
         self, state0: Tensor, state1: Tensor, mixing: Tensor, *, active: BoolArray | None = None
@@ -68,22 +72,12 @@ class SearchCell(nn.Module):
         Args:
             state0: output of the cell before the previous, (B, in_channels[0], L0).
             state1: output of the previous cell, (B, in_channels[1], L).
-            mixing: (14, 9) weights, 0 where the mask is not set.
+            mixing: weights of the operations, (14, 9).
             active: the operations to compute, (14, 9); the others cost nothing and contribute
                 nothing. All of the mask if absent.
         """
-        chosen = self.mask if active is None else self.mask & active
-        states: list[Tensor | None] = [self.preprocess0(state0), self.preprocess1(state1)]
-        shape = (states[0].shape[0], self.channels, -(-states[0].shape[2] // self.stride))
-        nodes: list[Tensor | None] = [None] * CNN_NODES
-        for state, fan_out in enumerate(self.fan_outs):
-            x = states[state] if state < CNN_INPUTS else nodes[state - CNN_INPUTS]
-            if x is None:
-                x = state0.new_zeros(shape)
-            fan_out(x, mixing, nodes, active=chosen, skip_dropout=self.skip_dropout)
-        return torch.cat(
-            [state0.new_zeros(shape) if node is None else node for node in nodes], dim=1
-        )
+        with torch.autocast(state0.device.type, enabled=False):
+            return self._forward(_cast(state0), _cast(state1), mixing, active)
 
     def operation_tensors(self, edge: int, primitive: int) -> list[Tensor]:
         """Views of an operation's weights and BatchNorm statistics, in forward order.
@@ -92,7 +86,64 @@ class SearchCell(nn.Module):
         for operations that hold nothing (`none`, identities) or that the mask lacks. The BatchNorm
         of a pool is shared by all edges that leave the same state.
         """
-        return self.fan_outs[CNN_EDGES[edge].state].operation_tensors(edge, primitive)
+        return self._fan_outs()[CNN_EDGES[edge].state].operation_tensors(edge, primitive)
+
+    def _forward(
+        self, state0: Tensor, state1: Tensor, mixing: Tensor, active: BoolArray | None
+    ) -> Tensor:
+        chosen, exists = self.mask, self.get_buffer("exists")
+        if active is not None:
+            chosen = self.mask & active
+            exists = torch.from_numpy(chosen).to(mixing.device)
+        rows = (mixing * exists).unbind(0)
+        states = [self.preprocess0(state0), self.preprocess1(state1)]
+        batch, length, channels = states[0].shape
+        empty = states[0].new_zeros(batch, -(-length // self.stride), channels)
+        nodes = [_Node() for _ in range(CNN_NODES)]
+        for number, fan_out in enumerate(self._fan_outs()):
+            if number >= CNN_INPUTS:
+                states.append(nodes[number - CNN_INPUTS].state(empty))
+            if not chosen[fan_out.edges].any():
+                continue
+            weights = torch.stack([rows[edge] for edge in fan_out.edges])
+            result = fan_out(
+                states[number], weights, chosen[fan_out.edges], skip_dropout=self.skip_dropout
+            )
+            for edge, total, biases in zip(
+                fan_out.edges, result.totals.unbind(0), result.biases, strict=True
+            ):
+                nodes[CNN_EDGES[edge].node].add(total, biases)
+        states.append(nodes[-1].state(empty))
+        return torch.cat(states[CNN_INPUTS:], dim=2).transpose(1, 2)
+
+    def _fan_outs(self) -> list[StateFanOut]:
+        return [fan_out for fan_out in self.fan_outs if isinstance(fan_out, StateFanOut)]
+
+
+class _Node:
+    """Collects what a node's edges bring."""
+
+    def __init__(self) -> None:
+        self.total: Tensor | None = None
+        self.biases: list[Tensor] = []
+
+    def add(self, total: Tensor, biases: list[Tensor]) -> None:
+        self.total = total if self.total is None else self.total + total
+        self.biases += biases
+
+    def state(self, empty: Tensor) -> Tensor:
+        """The node's sum (B, L, C); `empty` if it has no edges."""
+        if self.total is None:
+            return empty
+        if not self.biases:
+            return self.total
+        return self.total + torch.stack(self.biases).sum(0).to(self.total.dtype)
+
+
+def _cast(x: Tensor) -> Tensor:
+    """To autocast's type where it is on: inside the cell every type is explicit."""
+    device = x.device.type
+    return x.to(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else x
 
 
 @torch.no_grad()
@@ -129,7 +180,7 @@ class FinalCell(nn.Module):
         self.operations = nn.ModuleList(
             nn.ModuleList(
                 BatchedPart(
-                    part, 1, channels, stride=self._stride(state) if number == 0 else 1, affine=True
+                    part, 1, channels, stride=1 if number else self._stride(state), affine=True
                 )
                 for number, part in enumerate(self._parts(name, state))
             )
@@ -144,29 +195,39 @@ class FinalCell(nn.Module):
             state1: output of the previous cell, (B, in_channels[1], L).
             drop_path: probability that a sequence loses an edge in training; identities stay.
         """
-        states = [self.preprocess0(state0), self.preprocess1(state1)]
-        for number, (name, state) in enumerate(self.genes):
-            result = self._operation(number, states[state])
-            if self.training and drop_path > 0 and not self._is_identity(name, state):
-                kept = result.new_empty(len(result), 1, 1).bernoulli_(1 - drop_path)
-                result = result * (kept / (1 - drop_path))
-            if number % EDGES_PER_CNN_NODE == 0:
-                states.append(result)
-            else:
-                states[-1] = states[-1] + result
-        return torch.cat(states[CNN_INPUTS:], dim=1)
+        with torch.autocast(state0.device.type, enabled=False):
+            states = [self.preprocess0(_cast(state0)), self.preprocess1(_cast(state1))]
+            rectified: dict[int, Tensor] = {}
+            for number, (name, state) in enumerate(self.genes):
+                if self._parts(name, state) and state not in rectified:
+                    rectified[state] = functional.relu(states[state])
+                result = self._operation(number, states[state], rectified.get(state))
+                if self.training and drop_path > 0 and not self._is_identity(name, state):
+                    kept = result.new_empty(len(result), 1, 1).bernoulli_(1 - drop_path)
+                    result = result * (kept / (1 - drop_path))
+                if number % EDGES_PER_CNN_NODE == 0:
+                    states.append(result)
+                else:
+                    states[-1] = states[-1] + result
+            return torch.cat(states[CNN_INPUTS:], dim=2).transpose(1, 2)
 
     def operation_tensors(self, number: int) -> list[Tensor]:
         """Views of the weights and BatchNorm state of the number-th gene, in forward order."""
-        return [tensor for part in self.operations[number] for tensor in part.tensors(0)]
+        return [tensor for part in self._modules_of(number) for tensor in part.tensors(0)]
 
-    def _operation(self, number: int, x: Tensor) -> Tensor:
+    def _operation(self, number: int, x: Tensor, rectified: Tensor | None) -> Tensor:
         name, state = self.genes[number]
         if name in POOLS:
             return pool(name, x, self._stride(state))
-        for part in self.operations[number]:
-            x = part(functional.relu(x), edges=[0], shared=True)
-        return x
+        if rectified is None or self._is_identity(name, state):
+            return x
+        *first, last = self._modules_of(number)
+        return last(run_parts(first, rectified.unsqueeze(2), [0]), [0]).squeeze(2)
+
+    def _modules_of(self, number: int) -> list[BatchedPart]:
+        parts = self.operations[number]
+        assert isinstance(parts, nn.ModuleList)
+        return [part for part in parts if isinstance(part, BatchedPart)]
 
     def _stride(self, state: int) -> int:
         return self.stride if state < CNN_INPUTS else 1

@@ -1,9 +1,12 @@
 """All operations on the edges that leave one state of a supernet's CNN cell, as few kernels.
 
 They see the same input, so the ReLU runs once, every pool once (its BatchNorm has no parameters),
-and the convolutions of one primitive on all outgoing edges are one grouped convolution.
-Dimension letters: B batch, C channels, L sequence length (bp), n edges in a batch.
+and the convolutions of one primitive on all outgoing edges are one. Activations are rows, see
+`convolutions`. Dimension letters: B batch, C channels, L sequence length (bp), E edges that leave
+the state, R = B·L.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,149 +14,141 @@ from torch.nn import functional
 
 from generalNAS_tools.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.genotypes import CNN_PRIMITIVES
-from generalNAS_tools.operations import IDENTITY, PARTS, POOLS, Part, pool
+from generalNAS_tools.operations import (
+    IDENTITY,
+    PARTS,
+    POOLS,
+    BatchedPart,
+    normalise,
+    pool,
+    run_parts,
+)
 
 
-class BatchedPart(nn.Module):
-    """One part of a primitive on n edges: convolution and BatchNorm over n·C channels."""
+class FanOut(NamedTuple):
+    """What the edges that leave a state bring to their nodes.
 
-    def __init__(
-        self, part: Part, edges: int, channels: int, *, stride: int, affine: bool = False
-    ) -> None:
-        super().__init__()
-        self.part, self.channels, self.stride = part, channels, stride
-        width = edges * channels
-        inputs = 1 if part.separable else channels
-        self.conv = nn.Parameter(_uniform(width, inputs, part.kernel))
-        if part.separable:
-            self.pointwise = nn.Parameter(_uniform(width, channels, 1))
-        self.norm = nn.BatchNorm1d(width, affine=affine)
+    Attributes:
+        totals: (E, B, L', C).
+        biases: per edge, what is still to be added to every position, (C,) each.
+    """
 
-    def forward(self, x: Tensor, *, edges: list[int], shared: bool) -> Tensor:
-        """Maps rectified x: (B, C, L) if `shared`, else (B, n·C, L), → (B, n·C, L')."""
-        count = len(edges)
-        if self.part.separable:
-            x = x.repeat(1, count, 1) if shared else x
-            groups = count * self.channels
-        else:
-            groups = 1 if shared else count
-        weight = self._take(self.conv, edges)
-        x = functional.conv1d(
-            x, weight, None, self.stride, self.part.padding, self.part.dilation, groups
-        )
-        if self.part.separable:
-            x = functional.conv1d(x, self._take(self.pointwise, edges), groups=count)
-        return self._normalise(x, edges)
-
-    def tensors(self, position: int) -> list[Tensor]:
-        """Views of one edge's weights and statistics."""
-        rows = slice(position * self.channels, (position + 1) * self.channels)
-        tensors = [self.conv]
-        if self.part.separable:
-            tensors.append(self.pointwise)
-        if self.norm.affine:
-            tensors += [self.norm.weight, self.norm.bias]
-        tensors += [self.norm.running_mean, self.norm.running_var]
-        return [tensor.detach()[rows] for tensor in tensors]
-
-    def _normalise(self, x: Tensor, edges: list[int]) -> Tensor:
-        norm = self.norm
-        mean, var = self._take(norm.running_mean, edges), self._take(norm.running_var, edges)
-        x = functional.batch_norm(
-            x, mean, var, norm.weight, norm.bias, self.training, norm.momentum, norm.eps
-        )
-        if self.training and mean is not norm.running_mean:
-            for i, position in enumerate(edges):
-                rows = slice(i * self.channels, (i + 1) * self.channels)
-                target = self.tensors(position)
-                target[-2].copy_(mean[rows])
-                target[-1].copy_(var[rows])
-        return x
-
-    def _take(self, tensor: Tensor, edges: list[int]) -> Tensor:
-        if len(edges) * self.channels == len(tensor):
-            return tensor
-        parts = tensor.split(self.channels)
-        return torch.cat([parts[position] for position in edges])
+    totals: Tensor
+    biases: list[list[Tensor]]
 
 
 class StateFanOut(nn.Module):
     """Every operation on the edges that leave one state.
 
     Attributes:
-        batches: per primitive with weights, its parts over the edges that have it.
+        edges: their numbers.
+        members: per primitive, the positions in `edges` that have it.
+        batches: per primitive with weights, its parts over these.
         norms: per pool its BatchNorm, which all edges share.
     """
 
     def __init__(self, state: int, mask: BoolArray, channels: int, stride: int) -> None:
         super().__init__()
-        self.channels, self.stride = channels, stride
+        self.stride = stride
         self.edges = [number for number, edge in enumerate(CNN_EDGES) if edge.state == state]
-        self.batches = nn.ModuleDict()
-        self.norms = nn.ModuleDict()
-        self.members: dict[str, list[int]] = {}
-        for primitive, name in enumerate(CNN_PRIMITIVES):
-            members = [edge for edge in self.edges if mask[edge, primitive]]
-            if not members or name == "none":
-                continue
-            self.members[name] = members
-            if name in POOLS:
+        self.members = {
+            name: [i for i, edge in enumerate(self.edges) if mask[edge, primitive]]
+            for primitive, name in enumerate(CNN_PRIMITIVES)
+        }
+        self.batches, self.norms = nn.ModuleDict(), nn.ModuleDict()
+        for name, members in self.members.items():
+            if members and name in POOLS:
                 self.norms[name] = nn.BatchNorm1d(channels, affine=False)
-            elif not self._is_identity(name):
+            elif members and name in PARTS and not self._is_identity(name):
                 self.batches[name] = nn.ModuleList(
-                    BatchedPart(part, len(members), channels, stride=stride if number == 0 else 1)
+                    BatchedPart(part, len(members), channels, stride=1 if number else stride)
                     for number, part in enumerate(PARTS[name])
                 )
 
     def forward(
-        self,
-        x: Tensor,
-        mixing: Tensor,
-        nodes: list[Tensor | None],
-        *,
-        active: BoolArray,
-        skip_dropout: float,
-    ) -> None:
-        """Adds the mixed results for x: (B, C, L) to the `nodes` they go to."""
-        rectified = functional.relu(x)
-        for name, members in self.members.items():
-            primitive = CNN_PRIMITIVES.index(name)
-            chosen = [i for i, edge in enumerate(members) if active[edge, primitive]]
-            if not chosen:
+        self, x: Tensor, mixing: Tensor, active: BoolArray, *, skip_dropout: float
+    ) -> FanOut:
+        """Mixes all active operations on x.
+
+        Args:
+            x: the state, (B, L, C).
+            mixing: weights of the operations on these edges, (E, 9), 0 where not active.
+            active: which to compute, (E, 9).
+            skip_dropout: rate of dropout after identities, training only.
+        """
+        chosen = {
+            name: [i for i, slot in enumerate(members) if active[slot, primitive]]
+            for primitive, (name, members) in enumerate(self.members.items())
+        }
+        totals = self._mix_unweighted(x, mixing, chosen, skip_dropout)
+        biases: list[list[Tensor]] = [[] for _ in self.edges]
+        shared = functional.relu(x).unsqueeze(2)
+        repeated: dict[int, Tensor] = {}
+        for name in self.batches:
+            positions = chosen[name]
+            if not positions:
                 continue
-            if name in POOLS:
-                results = [self.norms[name](pool(name, x, self.stride))] * len(chosen)
-            elif self._is_identity(name):
-                results = [functional.dropout(x, skip_dropout, self.training) for _ in chosen]
-            else:
-                y = rectified
-                for number, part in enumerate(self._parts(name)):
-                    y = functional.relu(y) if number else y
-                    y = part(y, edges=chosen, shared=number == 0)
-                results = list(y.split(self.channels, dim=1))
-            for i, result in zip(chosen, results, strict=True):
-                node = CNN_EDGES[members[i]].node
-                term = mixing[members[i], primitive] * result
-                nodes[node] = term if nodes[node] is None else nodes[node] + term
+            count = len(positions)
+            if count not in repeated:
+                repeated[count] = shared.expand(-1, -1, count, -1).contiguous()
+            *first, last = self._parts(name)
+            y = run_parts(first, repeated[count] if last.part.separable else shared, positions)
+            slots = [self.members[name][i] for i in positions]
+            weights = mixing[:, CNN_PRIMITIVES.index(name)]
+            if count < len(self.edges):
+                weights = torch.stack([weights[slot] for slot in slots])
+            scale = weights.unsqueeze(1).expand(-1, x.shape[2])
+            totals, bias = last.add_into(totals, y, positions, slots, scale)
+            for slot, row in zip(slots, () if bias is None else bias, strict=bias is not None):
+                biases[slot].append(row)
+        length = -(-x.shape[1] // self.stride)
+        return FanOut(totals.view(len(self.edges), len(x), length, -1), biases)
 
     def operation_tensors(self, edge: int, primitive: int) -> list[Tensor]:
         """Views of one operation's weights and statistics, in forward order."""
-        name = CNN_PRIMITIVES[primitive]
-        if edge not in self.members.get(name, ()):
+        name, slot = CNN_PRIMITIVES[primitive], self.edges.index(edge)
+        if slot not in self.members[name]:
             return []
         if name in POOLS:
-            return [self.norms[name].running_mean, self.norms[name].running_var]
-        position = self.members[name].index(edge)
+            norm = self.norms[name]
+            assert isinstance(norm, nn.BatchNorm1d)
+            return list(norm.buffers())[:2]
+        position = self.members[name].index(slot)
         return [tensor for part in self._parts(name) for tensor in part.tensors(position)]
 
+    def _mix_unweighted(
+        self, x: Tensor, mixing: Tensor, chosen: dict[str, list[int]], skip_dropout: float
+    ) -> Tensor:
+        """Pools and identities, one matrix product over them: (E, R · C)."""
+        results, columns = [], []
+        dropped = skip_dropout if self.training else 0.0
+        for name in (*POOLS, IDENTITY):
+            if not chosen[name] or name in self.batches or (name == IDENTITY and dropped):
+                continue
+            result = x
+            if name in POOLS:
+                norm = self.norms[name]
+                assert isinstance(norm, nn.BatchNorm1d)
+                result = normalise(pool(name, x, self.stride), norm)
+            results.append(result.flatten())
+            columns.append(mixing[:, CNN_PRIMITIVES.index(name)])
+        if results:
+            totals = torch.stack(columns, dim=1).to(x.dtype) @ torch.stack(results)
+        else:
+            length = -(-x.shape[1] // self.stride)
+            totals = x.new_zeros(len(self.edges), len(x) * length * x.shape[2])
+        if chosen[IDENTITY] and self._is_identity(IDENTITY) and dropped:
+            weights = mixing[:, CNN_PRIMITIVES.index(IDENTITY), None].to(x.dtype)
+            copies = x.flatten().expand(len(self.edges), -1)
+            totals = totals + weights * functional.dropout(copies, dropped)
+        return totals
+
     def _parts(self, name: str) -> list[BatchedPart]:
-        return list(self.batches[name]) if name in self.batches else []
+        if name not in self.batches:
+            return []
+        parts = self.batches[name]
+        assert isinstance(parts, nn.ModuleList)
+        return [part for part in parts if isinstance(part, BatchedPart)]
 
     def _is_identity(self, name: str) -> bool:
         return name == IDENTITY and self.stride == 1
-
-
-def _uniform(outputs: int, inputs: int, kernel: int) -> Tensor:
-    """Convolution weights in ±1/√fan-in, torch's default."""
-    bound = (inputs * kernel) ** -0.5
-    return torch.empty(outputs, inputs, kernel).uniform_(-bound, bound)
