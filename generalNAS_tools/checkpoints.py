@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,29 @@ import torch
 from torch import Tensor
 
 from generalNAS_tools.atomic_files import atomic_write
+
+_DAMAGE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+"""What reading a damaged file raises."""
+_PARTS = {
+    "config": dict,
+    "cursor": dict,
+    "history": list,
+    "partial": dict | None,
+    "objects": dict,
+    "random": dict,
+}
+"""What a run's checkpoint holds."""
 
 
 def save_weights(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
@@ -18,10 +43,7 @@ def save_weights(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
         ValueError: the file can't be written; what stood there before stays.
     """
     with atomic_write(path) as file:
-        try:
-            torch.save(state, file)
-        except RuntimeError as error:  # how torch reports a failed write, a full disk say
-            raise OSError(str(error).splitlines()[0]) from error
+        torch.save(state, file)
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -34,12 +56,37 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected a model or checkpoint of this project")
     try:
+        _check_sums(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except _DAMAGE as error:
         raise ValueError(f"{path}: damaged, or not a file of this project") from error
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds {type(state).__name__}, not a model or checkpoint")
     return state
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads the checkpoint of a run.
+
+    Raises:
+        ValueError: as `load_weights`, or a part of it is missing.
+    """
+    state = load_weights(path)
+    wrong = [name for name, kind in _PARTS.items() if not isinstance(state.get(name, 0), kind)]
+    if wrong:
+        raise ValueError(
+            f"{path}: no checkpoint of a run (without {', '.join(wrong)}); expected what the same "
+            "command wrote, or --restart"
+        )
+    return state
+
+
+def _check_sums(path: Path) -> None:
+    """Checks the sums that the file holds; torch itself doesn't look at them."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"wrong sum of {damaged}")
 
 
 def random_states() -> dict[str, Any]:

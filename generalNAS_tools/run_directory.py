@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from generalNAS_tools.checkpoints import (
     all_finite,
-    load_weights,
+    load_checkpoint,
     random_states,
     save_weights,
     set_random_states,
@@ -82,7 +82,7 @@ class RunDirectory:
         restart: bool = False,
     ) -> None:
         self.files = RunFiles(folder, save=save, method=method)
-        self.config = json.loads(json.dumps(config))
+        self.config = json.loads(json.dumps({"kind of run": method, **config}))
         self.history: list[dict[str, Any]] = []
         self.cursor: dict[str, Any] = {}
         self.partial: dict[str, Any] | None = None
@@ -115,7 +115,7 @@ class RunDirectory:
             for name, target in objects.items():
                 target.load_state_dict(saved["objects"][name])
             set_random_states(saved["random"])
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{self._checkpoint}: doesn't fit this command; start over with --restart"
             ) from error
@@ -174,6 +174,8 @@ class RunDirectory:
             return
         if self.partial is not None:
             self._check_weights()
+            if not all_finite(self.partial):
+                raise ValueError(self._not_finite("train_loss is not finite"))
             self.partial["seconds"] = self.clock.epoch_seconds()
             self.save_checkpoint()
         raise Stopped(self.stop_signal)
@@ -205,13 +207,7 @@ class RunDirectory:
     def _load(self) -> None:
         if not self._checkpoint.exists():
             return
-        state = load_weights(self._checkpoint)
-        missing = {"config", "cursor", "history", "partial", "objects", "random"} - state.keys()
-        if missing:
-            raise ValueError(
-                f"{self._checkpoint}: no checkpoint of a run (without {', '.join(sorted(missing))})"
-                "; expected what the same command wrote, or --restart"
-            )
+        state = load_checkpoint(self._checkpoint)
         self._check_config(state["config"])
         self.cursor, self.history = state["cursor"], state["history"]
         self.partial, self._saved = state["partial"], state
@@ -220,8 +216,9 @@ class RunDirectory:
         for flag in sorted((old.keys() | self.config.keys()) - FREE_FLAGS):
             before, now = old.get(flag), self.config.get(flag)
             if before != now:
+                name = flag if " " in flag else f"--{flag}"
                 raise ValueError(
-                    f"{self._checkpoint}: the run was started with --{flag} {before}, now it is "
+                    f"{self._checkpoint}: the run was started with {name} {before}, now it is "
                     f"{now}; give the old value, another --save, or --restart"
                 )
 
@@ -233,11 +230,10 @@ class RunDirectory:
     def _not_finite(self, what: str) -> str:
         return (
             f"epoch {len(self.history) + 1}: {what}; the run stops, the last good state is in "
-            f"{self._checkpoint}; lower --rhn_lr, --cnn_lr or --clip"
+            f"{self._checkpoint}; try --restart with a lower --rhn_lr, --cnn_lr or --clip"
         )
 
     def _ask_to_stop(self, number: int, _: FrameType | None) -> None:
         """Remembers the signal; the loop saves and leaves after its step."""
         self.stop_signal = number
         signal.signal(number, signal.SIG_DFL)
-        log.info("%s: saving, then leaving", signal.Signals(number).name)
