@@ -5,6 +5,7 @@ import fcntl
 import io
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -38,6 +39,7 @@ class RunFiles:
             raise ValueError(f"--save {save!r}: expected a name without a slash")
         self.folder, self.save, self.method = Path(folder), save, method
         self._lock = self._claim_folder()
+        self._remove_leftovers()
 
     def path(self, name: str, ending: str = "npy") -> Path:
         """Path of one of the run's files."""
@@ -79,13 +81,19 @@ class RunFiles:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = path.open("w")
-        except OSError as error:
-            raise ValueError(f"--save_dir {self.folder}: {error.strerror or error}") from error
-        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             lock.close()
             raise ValueError(
                 f"{path}: another process is running this; give another --save or --save_dir"
             ) from error
+        except OSError as error:
+            raise ValueError(f"--save_dir {self.folder}: {error.strerror or error}") from error
         return lock
+
+    def _remove_leftovers(self) -> None:
+        """Removes what a killed process of this run had half-written."""
+        name = re.compile(rf"\.[^-]+-{re.escape(self.save)}\.[a-z]+\.\d+\.part")
+        for path in self.folder.glob(".*.part"):
+            if name.fullmatch(path.name):
+                path.unlink(missing_ok=True)

@@ -30,11 +30,12 @@ def open_log(path: Path | None) -> None:
     handlers: list[logging.Handler] = [_BarHandler()]
     if path is not None:
         try:
-            handlers.append(logging.FileHandler(path))
+            handlers.append(logging.FileHandler(path, encoding="utf-8"))
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror or error}") from error
     for handler in handlers:
         handler.setFormatter(logging.Formatter(FORMAT, "%Y-%m-%d %H:%M:%S"))
+    logging.raiseExceptions = False  # a full disk: the checkpoint says so, once, in one line
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
 
 
