@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -52,7 +53,9 @@ def set_up(
     """
     device = pick_device(args.device)
     splits = open_splits(args)
-    data = {f"{name} data": split.fingerprint for name, split in splits._asdict().items()}
+    data = {
+        f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
+    }
     run = RunDirectory(
         args.save_dir,
         save=args.save,
@@ -88,6 +91,8 @@ def pick_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.partition(":")[0] not in {"cpu", "cuda"}:
+        raise ValueError(f"--device {name}: expected cpu, cuda, cuda:1 ... or auto")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -116,3 +121,5 @@ def run_command(main: Callable[[], None]) -> None:
     except Stopped as stop:
         logging.getLogger(__name__).info("%s; the same command goes on from here", stop)
         sys.exit(SIGNAL_EXIT + stop.number)
+    except KeyboardInterrupt:  # before the run's directory takes the signals over
+        sys.exit(SIGNAL_EXIT + signal.SIGINT)

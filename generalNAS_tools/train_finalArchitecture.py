@@ -49,7 +49,7 @@ def main() -> None:
     """Trains, validates after each epoch, saves the best model."""
     args = parse_options()
     genotype = read_genotype(args.genotype_file)
-    setup = set_up(args, "final", extra={"genotype": genotype.to_json()})
+    setup = set_up(args, "final", extra={"genotype of --genotype_file": genotype.to_json()})
     network = FinalNetwork(genotype, setup.network, drop_path=args.drop_path_prob)
     network.to(setup.device)
     optimizer = weight_optimizer(network, args)
