@@ -31,7 +31,7 @@ def train_final_network(
     """Trains for --epochs, or until --patience epochs brought no better validation loss.
 
     `save_model` is called whenever the validation loss is the best so far, and after every
-    epoch of a run without validation.
+    epoch until the first validation.
     """
     run = setup.run
     run.clock.total_epochs = args.epochs
@@ -54,8 +54,8 @@ def train_final_network(
         if schedule is not None:
             schedule.step()
         row = figures_row(train, valid)
-        best = min(_losses(run.history), default=float("inf"))
-        if valid.loss < best if valid else not args.validation:
+        losses = _losses(run.history)
+        if not losses or (valid is not None and valid.loss < min(losses)):
             run.check_finite(row)
             save_model()
         run.end_epoch(row)
@@ -68,5 +68,5 @@ def _losses(history: list[dict[str, Any]]) -> list[float]:
 
 def _epochs_since_best(history: list[dict[str, Any]]) -> int:
     losses = [row["valid_loss"] for row in history]
-    known = [loss for loss in losses if loss is not None]
+    known = _losses(history)
     return len(losses) - 1 - losses.index(min(known)) if known else 0
