@@ -14,7 +14,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the one line, without the usage, and leaves."""
-        sys.stderr.write(f"{self.prog}: error: {message}\n")
+        sys.stderr.write(f"{self.prog}: error: {' '.join(message.split())}\n")
         sys.exit(2)
 
 
@@ -55,16 +55,17 @@ def add_boolean(
     )
 
 
-def whole(minimum: int) -> Callable[[str], int]:
-    """A converter for whole numbers from `minimum` on."""
+def whole(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]:
+    """A converter for whole numbers from `minimum` to `maximum`."""
 
     def convert(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = minimum - 1
-        if value < minimum:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number ≥ {minimum}")
+        if not minimum <= value <= maximum:
+            limit = f" and ≤ {maximum}" if value > maximum else ""
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number ≥ {minimum}{limit}")
         return value
 
     return convert
