@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import reprlib
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -60,16 +61,22 @@ def load_final_model(path: str | os.PathLike[str]) -> FinalModel:
         )
     genotype = parse_genotype(state["genotype"], source=str(path))
     options = _options(state["options"], path)
-    network = FinalNetwork(genotype, options)
     try:
+        network = FinalNetwork(genotype, options)
         network.load_state_dict(state["weights"])
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: the weights don't fit the genotype in the file") from error
     return FinalModel(network, genotype, options)
 
 
 def _options(fields: Any, path: str | os.PathLike[str]) -> NetworkOptions:
     try:
-        return NetworkOptions(**fields)
-    except TypeError as error:
-        raise ValueError(f"{path}: its network options are {fields!r}") from error
+        options = NetworkOptions(**fields)
+        *sizes, dropoutx, dropouth = dataclasses.astuple(options)
+        valid = all(type(size) is int and size > 0 for size in sizes)
+        valid = valid and 0 <= dropoutx < 1 and 0 <= dropouth < 1
+    except TypeError:
+        valid = False
+    if not valid:
+        raise ValueError(f"{path}: its network options are {reprlib.repr(fields)}")
+    return options

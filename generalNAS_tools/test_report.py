@@ -32,13 +32,13 @@ def write_test_report(
         average_strands: average each sequence with its reverse complement in the second half.
     """
     labels = split.all_labels()
-    files.write_array("test_loss", loss)
     if average_strands:
         predictions = average_reverse_complement(predictions, labels)
         labels = labels[: len(predictions)]
+    metrics = test_metrics(labels, predictions)
+    files.write_array("test_loss", loss)
     files.write_array("labels_test", labels)
     files.write_array("predictions_test", predictions)
-    metrics = test_metrics(labels, predictions)
     files.write_json("metrics_test", {"test_loss": loss, **metrics})
     log.info("test_loss %.4f\n%s", loss, format_metrics(metrics))
 
