@@ -79,7 +79,9 @@ class Architect:
         return bce_loss(output, batch)
 
     def _alpha_gradients(self, loss: Tensor) -> list[Tensor]:
-        return list(torch.autograd.grad(loss, list(self.alphas.parameters())))
+        """Zeros for alphas of cells that the network lacks."""
+        alphas = list(self.alphas.parameters())
+        return list(torch.autograd.grad(loss, alphas, materialize_grads=True))
 
     def _training_loss(self, batch: Batch) -> Tensor:
         with self.options.autocast():
