@@ -39,7 +39,11 @@ class Setup(NamedTuple):
 
 
 def set_up(
-    args: argparse.Namespace, method: str, *, extra: Mapping[str, Any] | None = None
+    args: argparse.Namespace,
+    method: str,
+    *,
+    extra: Mapping[str, Any] | None = None,
+    searched: bool = True,
 ) -> Setup:
     """Opens data and run directory, seeds torch, picks the device.
 
@@ -47,6 +51,7 @@ def set_up(
         args: every flag.
         method: first part of the genotype's file name.
         extra: more configuration that must stay the same when the run is resumed.
+        searched: whether the flags have the options of searched networks (frame, clipping).
 
     Raises:
         ValueError: for whatever is wrong with a flag, a file or the folder.
@@ -66,10 +71,11 @@ def set_up(
     seed_everything(args.seed)
     for split in splits:
         split.to_device(device)
-    options = network_options(
-        args, seq_size=splits.train.seq_size, num_targets=splits.train.num_targets
-    )
-    return Setup(splits, run, LoopOptions.of(args, device), options, device)
+    size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
+    if not searched:
+        return Setup(splits, run, LoopOptions.of(args, device), NetworkOptions(**size), device)
+    loop = LoopOptions.of_searched(args, device)
+    return Setup(splits, run, loop, network_options(args, **size), device)
 
 
 def open_splits(args: argparse.Namespace) -> Splits:

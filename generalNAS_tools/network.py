@@ -138,7 +138,7 @@ class Network(nn.Module):
 
     def _stem(self, x: Tensor) -> Tensor:
         """The stem in channels-last memory, which the cells keep: (B, 4, L) → (B, C, L)."""
-        convolution, norm = self.stem
+        weight = self.stem.get_parameter("0.weight").unsqueeze(2)
         x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        x = nn.functional.conv2d(x, convolution.weight.unsqueeze(2), padding=(0, 6))
-        return norm(x.squeeze(2))
+        x = nn.functional.conv2d(x, weight, padding=(0, 6))
+        return self.stem[1](x.squeeze(2))

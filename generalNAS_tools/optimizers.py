@@ -11,7 +11,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Parameters of everything but the RHN, and of the RHN."""
-    others, rhn = [], []
+    others: list[nn.Parameter] = []
+    rhn: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         (rhn if "rhn" in name.split(".") else others).append(parameter)
     return others, rhn

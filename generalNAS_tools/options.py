@@ -117,11 +117,11 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     add("--dropouth", type=real(0.0, 0.99), default=0.05, help="dropout of the RHN's hidden state")
 
 
-def add_weight_options(parser: argparse.ArgumentParser) -> None:
-    """How the weights are trained."""
+def add_weight_options(parser: argparse.ArgumentParser, *, epochs: int | None = 50) -> None:
+    """How the weights are trained; `epochs` is the default, None leaves the flag out."""
     group = parser.add_argument_group("weights")
-    add = group.add_argument
-    add("--epochs", type=whole(1), default=50, help="epochs to train")
+    if epochs is not None:
+        group.add_argument("--epochs", type=whole(1), default=epochs, help="epochs to train")
     add_rate_options(group)
     add_clip_options(group)
 
@@ -171,6 +171,15 @@ def add_run_options(parser: argparse.ArgumentParser, *, save_dir: str) -> None:
     add("--report_freq", type=whole(1), default=1000, help="steps between progress lines")
     add_boolean(group, "validation", default=True, help="validate during training")
     add("--report_validation", type=whole(1), default=1, help="epochs between validations")
+
+
+def add_final_options(parser: argparse.ArgumentParser) -> None:
+    """The model file of a network trained to the end, and early stopping."""
+    group = parser.add_argument_group("model")
+    add = group.add_argument
+    add("--model_path", default=None, help="the model file (default: in --save_dir)")
+    add("--patience", type=whole(0), default=0,
+        help="epochs without a better validation loss to stop after; 0: off")  # fmt: skip
 
 
 def network_options(args: argparse.Namespace, *, seq_size: int, num_targets: int) -> NetworkOptions:

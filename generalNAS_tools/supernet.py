@@ -1,8 +1,9 @@
 """The supernet: every operation that the masks leave, mixed by weights given at each pass."""
 
+import torch
 from torch import Tensor, nn
 
-from generalNAS_tools.cells import SearchCell
+from generalNAS_tools.cells import SearchCell, inherit_cell
 from generalNAS_tools.edge_masks import Masks
 from generalNAS_tools.mixing import MixingWeights
 from generalNAS_tools.network import Network, NetworkOptions, NetworkOutput, cell_shapes
@@ -38,3 +39,23 @@ class Supernet(nn.Module):
         """Logits and RHN outputs of one-hot DNA `x`, (B, 4, L), under the mixing weights."""
         weights = [mixing.reduce if shape.is_reduction else mixing.normal for shape in self.shapes]
         return self.network(x, weights, (mixing.rnn,))
+
+    @property
+    def cells(self) -> list[SearchCell]:
+        """The cells in order."""
+        return [cell for cell in self.network.cells if isinstance(cell, SearchCell)]
+
+    def set_skip_dropout(self, rate: float) -> None:
+        """Sets the rate of elementwise dropout after identities while training (P-DARTS)."""
+        for cell in self.cells:
+            cell.skip_dropout = rate
+
+
+@torch.no_grad()
+def inherit_weights(new: Supernet, old: Supernet) -> None:
+    """Copies all that both supernets have: weights and BatchNorm statistics, stem to head."""
+    for name in ("stem", "rhn", "head"):
+        old_part = old.network.get_submodule(name)
+        new.network.get_submodule(name).load_state_dict(old_part.state_dict())
+    for new_cell, old_cell in zip(new.cells, old.cells, strict=True):
+        inherit_cell(new_cell, old_cell)

@@ -18,11 +18,11 @@ from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.options import (
     RATE,
     add_data_options,
+    add_final_options,
     add_network_options,
     add_run_options,
     add_weight_options,
     make_parser,
-    whole,
 )
 
 
@@ -33,15 +33,9 @@ def parse_options() -> argparse.Namespace:
     add_network_options(parser)
     add_weight_options(parser)
     add_run_options(parser, save_dir="results/final")
+    add_final_options(parser)
     parser.add_argument("--genotype_file", required=True, help="the genotype (.npy) to train")
-    parser.add_argument("--model_path", default=None, help="the model (default: in --save_dir)")
     parser.add_argument("--drop_path_prob", type=RATE, default=0.2, help="rate of drop path")
-    parser.add_argument(
-        "--patience",
-        type=whole(0),
-        default=0,
-        help="epochs without a better loss to stop at; 0: off",
-    )
     return parser.parse_args()
 
 

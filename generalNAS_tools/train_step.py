@@ -5,7 +5,7 @@ Dimension letters: B batch, L sequence length (bp), T RHN time steps, H RHN widt
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -44,17 +44,20 @@ class LoopOptions:
 
     @classmethod
     def of(cls, args: argparse.Namespace, device: torch.device) -> "LoopOptions":
-        """The options that the flags of a searched network ask for."""
+        """The options that the flags of any network ask for: no penalty, no clipping."""
         return cls(
             args.batch_size,
             args.num_steps,
             args.seed,
             device,
             amp=args.amp,
-            beta=args.beta,
-            clipping=Clipping.of(args),
             report_freq=args.report_freq,
         )
+
+    @classmethod
+    def of_searched(cls, args: argparse.Namespace, device: torch.device) -> "LoopOptions":
+        """The options that the flags of a searched network ask for."""
+        return replace(cls.of(args, device), beta=args.beta, clipping=Clipping.of(args))
 
     def autocast(self) -> torch.autocast:
         """The context of a forward pass."""

@@ -1,0 +1,74 @@
+"""Trains, validates and tests one of the four published networks on the same data as the searches.
+
+python baseline_models/train_baseline.py --model=DanQ --model_path=...
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import torch
+
+from baseline_models.networks import BASELINES, baseline_optimizer, build_baseline
+from generalNAS_tools.checkpoints import load_weights, save_weights
+from generalNAS_tools.command import run_command, set_up
+from generalNAS_tools.final_training import train_final_network
+from generalNAS_tools.network import NetworkOutput
+from generalNAS_tools.options import (
+    add_data_options,
+    add_final_options,
+    add_run_options,
+    make_parser,
+    real,
+    whole,
+)
+from generalNAS_tools.test_report import write_test_report
+from generalNAS_tools.train_loop import predict
+
+
+def parse_options() -> argparse.Namespace:
+    """The flags of this script."""
+    parser = make_parser(__doc__)
+    add_data_options(parser)
+    add_run_options(parser, save_dir="results/baseline")
+    add_final_options(parser)
+    add = parser.add_argument
+    add("--model", required=True, choices=list(BASELINES), help="which network")
+    add("--epochs", type=whole(1), default=50, help="epochs to train, at most")
+    add("--learning_rate", type=real(0.0), default=None, help="default: the network's own")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Trains with early stopping, then tests the best weights."""
+    args = parse_options()
+    setup = set_up(args, args.model, searched=False)
+    splits, files = setup.splits, setup.run.files
+    network = build_baseline(
+        args.model, seq_size=splits.train.seq_size, num_targets=splits.train.num_targets
+    ).to(setup.device)
+    optimizer = baseline_optimizer(args.model, network, learning_rate=args.learning_rate)
+    path = args.model_path or files.path("model", "pth")
+    description = {"baseline": args.model, "seq_size": splits.train.seq_size}
+
+    def forward(x: torch.Tensor) -> NetworkOutput:
+        return NetworkOutput(network(x), None)
+
+    train_final_network(
+        network,
+        forward,
+        optimizer,
+        schedule=None,
+        setup=setup,
+        args=args,
+        save_model=lambda: save_weights(path, {**description, "weights": network.state_dict()}),
+    )
+    network.load_state_dict(load_weights(path)["weights"])
+    predictions, loss = predict(network, forward, split=splits.test, options=setup.loop)
+    write_test_report(files, splits.test, predictions, loss=loss)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,37 @@
+"""What a search in stages writes at its end: the chain of genotypes, the choice, the pictures."""
+
+import logging
+
+from darts_tools.alpha_course import AlphaCourse
+from darts_tools.derivation import count_skips, warn_if_collapsed
+from generalNAS_tools.genotypes import Genotype
+from generalNAS_tools.run_directory import RunDirectory
+
+log = logging.getLogger(__name__)
+
+
+def write_staged_result(
+    chain: dict[int, Genotype], max_skips: int, *, run: RunDirectory, course: AlphaCourse
+) -> None:
+    """Writes the genotype for every limit of skips, says which is chosen, and draws the search.
+
+    Args:
+        chain: genotypes by the largest number of skips in the normal cell.
+        max_skips: the limit that chooses.
+        run: where to.
+        course: the alphas over all stages.
+    """
+    derived = count_skips(chain[max(chain)])
+    chosen = chain[max_skips]
+    warn_if_collapsed(chain[max(chain)])
+    run.files.write_json(
+        "skip_chain", {str(limit): genotype._asdict() for limit, genotype in chain.items()}
+    )
+    log.info(
+        "the normal cell was derived with %d skip connections; --max_skip_connects %d: %s",
+        derived,
+        max_skips,
+        "kept as it is" if derived <= max_skips else f"cut to {count_skips(chosen)}",
+    )
+    course.draw(run, chosen)
+    run.files.write_genotype(chosen)

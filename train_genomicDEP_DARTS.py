@@ -1,0 +1,86 @@
+"""genomeDEP-DARTS: P-DARTS that discards weak edges too, not only weak primitives.
+
+After every stage but the last each node keeps its strongest edges only; an edge is as strong as
+its largest weight that is not `none`'s. A discarded edge costs nothing in the next stage.
+"""
+
+import argparse
+
+from darts_tools.alpha_course import AlphaCourse
+from darts_tools.alphas import Alphas
+from darts_tools.derivation import count_skips
+from darts_tools.discard_edges import discard_edges
+from darts_tools.limit_skips import limit_skips
+from darts_tools.search_stage import search_epoch, start_stage
+from darts_tools.stage_options import (
+    kept_edges,
+    make_stage_parser,
+    stage_alpha_options,
+    stage_plans,
+)
+from darts_tools.staged_result import write_staged_result
+from darts_tools.stages import drop_primitives, final_genotype
+from generalNAS_tools.command import run_command, set_up
+from generalNAS_tools.edge_masks import Masks, full_masks
+from generalNAS_tools.options import whole
+from generalNAS_tools.supernet import Supernet
+
+
+def parse_options() -> argparse.Namespace:
+    """The flags of this script."""
+    parser = make_stage_parser(
+        __doc__,
+        save_dir="results/dep_search",
+        epochs=[25],
+        frozen_epochs=[10],
+        dropout_rates=[0.1, 0.2, 0.3],
+    )
+    add = parser.add_argument_group("edges (one value, or one per stage but the last)").add_argument
+    add("--num_keep_cnn_edges", type=whole(1), nargs="+", default=[4, 3], help="per CNN node")
+    add("--num_keep_rnn_edges", type=whole(1), nargs="+", default=[5, 3], help="per RHN node")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Searches and writes the genotype."""
+    args = parse_options()
+    plans, edges = stage_plans(args), kept_edges(args)
+    setup = set_up(args, "dep_darts")
+    run, course = setup.run, AlphaCourse()
+    run.clock.total_epochs = sum(plan.epochs for plan in plans)
+    masks = Masks.from_lists(run.cursor["masks"]) if "masks" in run.cursor else full_masks()
+
+    for number in range(run.cursor.get("stage", 0), len(plans)):
+        plan = plans[number]
+        supernet, alphas = Supernet(masks, setup.network), Alphas(masks)
+        stage = start_stage(
+            supernet,
+            alphas,
+            setup,
+            args=args,
+            epochs=plan.epochs,
+            alpha_options=stage_alpha_options(args),
+        )
+        run.track(**stage.stateful(), course=course)
+        for epoch in run.epochs(plan.epochs):
+            supernet.set_skip_dropout(plan.skip_dropout(epoch))
+            row = search_epoch(stage, setup, args, epoch=epoch, frozen=epoch < plan.frozen_epochs)
+            course.append(alphas)
+            weights = alphas.edge_weights()
+            skips = count_skips(final_genotype(masks, weights))
+            run.end_epoch({"stage": number + 1, **row, "normal_skips": skips})
+
+        weights = alphas.edge_weights()
+        if number + 1 < len(plans):
+            masks = drop_primitives(
+                masks, weights, kept_cnn=plan.kept_cnn, kept_rnn=plan.kept_rnn, last=False
+            )
+            cnn_edges, rnn_edges = edges[number]
+            masks = discard_edges(masks, weights, cnn_edges=cnn_edges, rnn_edges=rnn_edges)
+            run.enter(stage=number + 1, epoch=0, masks=masks.to_lists())
+
+    write_staged_result(limit_skips(masks, weights), args.max_skip_connects, run=run, course=course)
+
+
+if __name__ == "__main__":
+    run_command(main)
