@@ -57,16 +57,16 @@ def final_forward(drive: Drive, groups: Sequence[Group], *, keep: bool) -> tuple
     steps, batch, _ = drive.pre.shape
     tape = Tape.empty(drive, [(batch, w.shape[1]) for w in drive.w], keep=keep)
     output = drive.hidden.new_empty(steps, *drive.hidden.shape)
-    work = drive.hidden.new_empty(2, RHN_NODES, *drive.hidden.shape)
+    first, *works = _scratch(drive, groups, 2)
     for t in range(steps):
         at = t if keep else 0
         s, previous = tape.states[at], output[t - 1] if t else drive.hidden
         torch.addmm(drive.pre[t], drive.feed(previous), drive.w0, out=tape.initial[at])
-        highway(tape.initial[at], previous, INITIAL, out=s[:1], work=work)
-        for group, w, z in zip(groups, drive.w, tape.nodes, strict=True):
-            torch.mm(drive.feed(s[group.state]), w, out=z[at])
-            out = s[group.start : group.stop]
-            highway(z[at], s[group.state], group.runs, out=out, work=work)
+        highway(tape.initial[at], previous, INITIAL, out=s[:1], work=first)
+        for group, w, pre, work in zip(groups, drive.w, tape.nodes, works, strict=True):
+            z, state = pre[at], s[group.state]
+            torch.mm(drive.feed(state), w, out=z)
+            highway(z, state, group.runs, out=s[group.start : group.stop], work=work)
         torch.mean(s[1:], 0, out=output[t])
     return output, tape
 
@@ -76,19 +76,26 @@ def _final_backward(
 ) -> Tensor:
     """Overwrites the tape's pre-activations with gradients; returns that of the hidden state."""
     grads = torch.empty_like(tape.states[0])
-    work = grads.new_empty(3, *grads.shape)
+    first, *works = _scratch(drive, groups, 3)
+    backwards = list(zip(groups, drive.w, tape.nodes, works, strict=True))[::-1]
     carry = torch.zeros_like(drive.hidden)
     for t in reversed(range(len(output))):
         s, previous = tape.states[t], output[t - 1] if t else drive.hidden
         grads[0].zero_()
         grads[1:] = carry.add_(grad[t]).div_(RHN_NODES)
-        for group, w, z in zip(groups[::-1], drive.w[::-1], tape.nodes[::-1], strict=True):
-            target, part = grads[group.state], grads[group.start : group.stop]
-            highway_backward(
-                *(z[t], s[group.state], group.runs), grad=part, grad_state=target, work=work
-            )
-            drive.add_product(target, z[t], w)
-        z = tape.initial[t]
-        highway_backward(z, previous, INITIAL, grad=grads[:1], grad_state=carry.zero_(), work=work)
+        for group, w, pre, work in backwards:
+            z, state, target = pre[t], s[group.state], grads[group.state]
+            part = grads[group.start : group.stop]
+            highway_backward(z, state, group.runs, grad=part, grad_state=target, work=work)
+            drive.add_product(target, z, w)
+        z, carry = tape.initial[t], carry.zero_()
+        highway_backward(z, previous, INITIAL, grad=grads[:1], grad_state=carry, work=first)
         drive.add_product(carry, z, drive.w0)
     return carry
+
+
+def _scratch(drive: Drive, groups: Sequence[Group], num: int) -> list[tuple[Tensor, ...]]:
+    """For the initial state and each group `num` scratch tensors (m, B, H), sharing memory."""
+    most = max(group.stop - group.start for group in groups)
+    work = drive.hidden.new_empty(num, most, *drive.hidden.shape)
+    return [work[:, :m].unbind() for m in (1, *(group.stop - group.start for group in groups))]

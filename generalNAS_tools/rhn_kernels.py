@@ -109,7 +109,12 @@ def slope(activation: int, grad: Tensor, value: Tensor, out: Tensor) -> Tensor:
 
 
 def highway(
-    pre: Tensor, state: Tensor, runs: Sequence[tuple[int, int]], *, out: Tensor, work: Tensor
+    pre: Tensor,
+    state: Tensor,
+    runs: Sequence[tuple[int, int]],
+    *,
+    out: Tensor,
+    work: Sequence[Tensor],
 ) -> None:
     """Writes s + σ(c) ∘ (f(h) − s) of a group's m nodes.
 
@@ -118,7 +123,7 @@ def highway(
         state: s, (B, H).
         runs: the group's activations.
         out: (m, B, H).
-        work: scratch, (≥ 2, ≥ m, B, H).
+        work: at least two scratch tensors (m, B, H).
     """
     gate, value, _ = _gate_and_value(pre, runs, work)
     torch.lerp(state, value, gate, out=out)
@@ -131,7 +136,7 @@ def highway_backward(
     *,
     grad: Tensor,
     grad_state: Tensor,
-    work: Tensor,
+    work: Sequence[Tensor],
 ) -> None:
     """Overwrites `pre` with its gradient and adds to grad_state what skips the product.
 
@@ -141,14 +146,17 @@ def highway_backward(
         runs: the group's activations.
         grad: gradient of the output, (m, B, H).
         grad_state: (B, H).
-        work: scratch, (≥ 3, ≥ m, B, H).
+        work: at least three scratch tensors (m, B, H).
     """
     gate, value, (both, c, h) = _gate_and_value(pre, runs, work)
-    through = torch.mul(grad, gate, out=work[2][: len(grad)])
+    through = torch.mul(grad, gate, out=work[2])
     start = 0
     for activation, count in runs:
         part = slice(start, start + count)
-        h[part].copy_(slope(activation, through[part], value[part], h[part]))
+        if activation == IDENTITY:
+            h[part].copy_(through[part])
+        else:
+            slope(activation, through[part], value[part], h[part])
         start += count
     torch.ops.aten.sigmoid_backward(value.sub_(state).mul_(grad), gate, grad_input=c)
     grad_state.add_(torch.sub(grad, through, out=through).sum(0))
@@ -157,12 +165,13 @@ def highway_backward(
 
 
 def _gate_and_value(
-    pre: Tensor, runs: Sequence[tuple[int, int]], work: Tensor
+    pre: Tensor, runs: Sequence[tuple[int, int]], work: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
-    both = pre.to(work.dtype)
-    num, hidden_size = sum(count for _, count in runs), work.shape[-1]
-    c, h = both.view(-1, num, 2, hidden_size).permute(2, 1, 0, 3).unbind()
-    gate, value = torch.sigmoid(c, out=work[0, :num]), work[1, :num]
+    gate, value = work[:2]
+    both = pre.to(gate.dtype)
+    num, batch, hidden_size = gate.shape
+    c, h = both.view(batch, num, 2, hidden_size).permute(2, 1, 0, 3).unbind()
+    torch.sigmoid(c, out=gate)
     start = 0
     for activation, count in runs:
         part = slice(start, start + count)

@@ -74,12 +74,13 @@ def search_forward(
     raw = drive.hidden.new_empty(1, batch, hidden_size)
     work = drive.hidden.new_empty(3, RHN_NODES, batch, hidden_size)
     mixers = [_Mixer.of(node, mixing, work) for node in nodes]
+    first = work[:, :1].unbind()
     for t in range(len(output)):
         at = t if keep else 0
         s, scales = tape.states[at], tape.scales[at]
         previous, done = output[t - 1] if t else drive.hidden, t * STATES
         torch.addmm(drive.pre[t], drive.feed(previous), drive.w0, out=tape.initial[at])
-        highway(tape.initial[at], previous, INITIAL, out=raw, work=work)
+        highway(tape.initial[at], previous, INITIAL, out=raw, work=first)
         norm.forward(raw[0], done, out=s[0], scale=scales[0])
         for i, mixer in enumerate(mixers):
             z, rows = tape.nodes[i][at], mixer.node.rows(s)
@@ -149,7 +150,7 @@ class _Backward:
     def all_steps(self, output: Tensor, grad: Tensor) -> Tensor:
         """Overwrites the tape's pre-activations with gradients; returns that of hidden, (B, H)."""
         drive, tape, grads = self.drive, self.tape, self.grads
-        carry = torch.zeros_like(drive.hidden)
+        carry, first = torch.zeros_like(drive.hidden), self.work[:, :1].unbind()
         for t in reversed(range(len(output))):
             grads[0].zero_()
             grads[1:] = carry.add_(grad[t]).div_(RHN_NODES)
@@ -158,7 +159,7 @@ class _Backward:
                     self._node(t, i, self._norm(t, i + 1))
             z, previous = tape.initial[t], output[t - 1] if t else drive.hidden
             raw, carry = self._norm(t, 0)[None], carry.zero_()
-            highway_backward(z, previous, INITIAL, grad=raw, grad_state=carry, work=self.work)
+            highway_backward(z, previous, INITIAL, grad=raw, grad_state=carry, work=first)
             drive.add_product(carry, z, drive.w0)
         return carry
 
