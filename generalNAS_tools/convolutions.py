@@ -82,7 +82,9 @@ def depthwise(x: Tensor, weight: Tensor, *, stride: int, dilation: int) -> Tenso
     if stride % dilation == 0:
         x = x[:, ::dilation].contiguous()
         return _Depthwise.apply(x.flatten(2), weight, stride // dilation).unflatten(2, shape)
-    x = functional.pad(x.flatten(2), (0, 0, 0, -length % dilation))
+    x = x.flatten(2)
+    if length % dilation:
+        x = functional.pad(x, (0, 0, 0, -length % dilation))
     folded = x.reshape(batch, -1, dilation * x.shape[2])
     y = _Depthwise.apply(folded, weight.repeat(dilation, 1, 1), 1).reshape(x.shape)
     return y[:, :length:stride].unflatten(2, shape).contiguous()
@@ -167,7 +169,8 @@ class _Depthwise(Function):
 
 
 def _upright(rows: Tensor) -> Tensor:
-    return rows.transpose(1, 2).unsqueeze(3)
+    """Views rows (B, L, W) as an image of width 1 in channels-last memory: (B, W, L, 1)."""
+    return rows.unsqueeze(2).permute(0, 3, 1, 2)
 
 
 def _batches(rows: Tensor) -> Tensor:
