@@ -55,7 +55,7 @@ class GCNEncoder(nn.Module):
         x = operations
         for linear, norm in zip(self.linears, self.norms, strict=True):
             x = adjacency @ linear(x)
-            x = norm(x.transpose(1, 2)).transpose(1, 2).relu()
+            x = norm(x.flatten(0, 1)).view_as(x).relu()
         return x[:, -1]
 
 

@@ -1,5 +1,7 @@
 """Training a predictor on scored architectures."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -42,7 +44,7 @@ def train_predictor(
     Returns:
         The predictor, in evaluation mode.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.default_generator.manual_seed(seed)
         predictor = Predictor(settings.predictor, graphs).to(scores.device)
         optimizer = torch.optim.Adam(predictor.parameters(), lr=settings.lr)
@@ -55,3 +57,14 @@ def train_predictor(
                 loss.backward()
                 optimizer.step()
     return predictor.eval()
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Matrices this small lose far more by waiting for a second CPU thread than they gain."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
