@@ -3,6 +3,7 @@
 import random
 import signal
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -22,6 +23,10 @@ from tests.scripts.runs import (
 KILLS = 5
 
 
+def has_logged(folder, lines, process):
+    return log_of(folder).count("\n") >= lines or not process.is_alive()
+
+
 @pytest.mark.parametrize("script", [SEARCH, FINAL])
 def test_killed_at_random_moments(script, toy, tmp_path, request):
     undisturbed = request.getfixturevalue("searched" if script == SEARCH else "trained")
@@ -30,9 +35,10 @@ def test_killed_at_random_moments(script, toy, tmp_path, request):
     kills, tries = 0, 0
     while kills < KILLS:
         # A random number of log lines (an epoch has up to three) and a little more.
-        lines = log_of(tmp_path).count("\n") + moments.randint(1, 5) * (tries < 10)
+        new_lines = moments.randint(1, 5) * (tries < 10)
+        wanted = log_of(tmp_path).count("\n") + new_lines
         process = start(script, line)
-        wait_for(lambda: log_of(tmp_path).count("\n") >= lines or not process.is_alive(), "its log")
+        wait_for(partial(has_logged, tmp_path, wanted, process), "its log")
         time.sleep(moments.uniform(0, 0.1))
         process.kill()
         process.join()
@@ -128,5 +134,5 @@ def test_seeds_and_restart(toy, searched, tmp_path):
     refused = run_here(SEARCH, toy.search(other))
     assert refused.code == 2
     assert "--seed 1" in refused.stderr
-    assert run_here(SEARCH, toy.search(other) + ["--restart"]).code == 0
+    assert run_here(SEARCH, [*toy.search(other), "--restart"]).code == 0
     assert result(other) == result(searched)
