@@ -40,7 +40,7 @@ PAIRS = {
     "FOXA before NF-1": ("TGTTTACTTWG", "TTGGCTNNNTGC"),
     "RUNX before MEF2": ("RAACCACARAM", "KCTAAAAATAGM"),
 }
-NEAR, FAR = (4, 16), (36, 56)
+NEAR, FAR = (8, 28), (46, 64)
 """Distances in bp (inclusive) between the motifs of a pair: as the grammar asks, and too far."""
 _PLANTED = 0.2
 _PAIR_KINDS = (0.2, 0.15, 0.15)

@@ -1,5 +1,8 @@
 import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -104,3 +107,11 @@ def test_refuses_to_replace_files_and_short_sequences(tmp_path):
     with pytest.raises(ValueError, match="--seq_size 99"):
         write_demo_bundle(tmp_path / "new", SMALL._replace(seq_size=99))
     assert not (tmp_path / "new").exists()
+
+
+def test_script_ends_bad_input_with_one_line_and_code_2(tmp_path):
+    script = Path(__file__).parents[2] / "data_generators" / "make_demo_data.py"
+    command = [sys.executable, script, "--directory", tmp_path / "demo", "--seq_size", "50"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == ["--seq_size 50: a demo needs 100 bp or more"]
