@@ -1,0 +1,122 @@
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from generalNAS_tools.optimizers import (
+    Clipping,
+    cosine_schedule,
+    split_parameters,
+    weight_optimizer,
+)
+
+ARGS = SimpleNamespace(
+    cnn_lr=0.1,
+    rhn_lr=8.0,
+    momentum=0.9,
+    cnn_weight_decay=0.01,
+    rhn_weight_decay=0.0,
+    learning_rate_min=0.001,
+    epochs=4,
+    clip=0.25,
+    one_clip=True,
+    conv_clip=5.0,
+    rhn_clip=0.5,
+)
+
+
+class Tiny(nn.Module):
+    """One weight outside of the RHN and one inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(1, 1, bias=False)
+        self.rhn = nn.Module()
+        self.rhn.W0 = nn.Parameter(torch.tensor([2.0]))
+        self.rhnlike = nn.Parameter(torch.tensor([1.0]))
+        with torch.no_grad():
+            self.head.weight.fill_(3.0)
+
+    def set_gradients(self, head, rhn, other=0.0):
+        self.head.weight.grad = torch.tensor([[head]])
+        self.rhn.W0.grad = torch.tensor([rhn])
+        self.rhnlike.grad = torch.tensor([other])
+
+    def gradients(self):
+        return [p.grad.item() for p in (self.head.weight, self.rhn.W0, self.rhnlike)]
+
+
+def test_only_the_rhn_s_own_weights_are_in_its_group():
+    network = Tiny()
+    others, rhn = split_parameters(network)
+    assert rhn == [network.rhn.W0]
+    assert {id(p) for p in others} == {id(network.head.weight), id(network.rhnlike)}
+
+
+def test_two_steps_by_hand():
+    network = Tiny()
+    optimizer = weight_optimizer(network, ARGS)
+    head, rhn, velocity = 3.0, 2.0, None
+    for gradient in (0.5, -0.2):
+        network.set_gradients(gradient, gradient)
+        optimizer.step()
+        change = gradient + 0.01 * head
+        velocity = change if velocity is None else 0.9 * velocity + change
+        head -= 0.1 * velocity
+        rhn -= 8.0 * gradient  # no momentum, no decay
+    assert network.head.weight.item() == pytest.approx(head, rel=1e-6)
+    assert network.rhn.W0.item() == pytest.approx(rhn, rel=1e-6)
+
+
+def test_the_cosine_ends_at_the_minimum():
+    optimizer = weight_optimizer(Tiny(), ARGS)
+    schedule = cosine_schedule(optimizer, ARGS)
+    for epoch in range(5):
+        for group, start in zip(optimizer.param_groups, (0.1, 8.0), strict=True):
+            expected = 0.001 + (start - 0.001) * (1 + math.cos(math.pi * epoch / 4)) / 2
+            assert group["lr"] == pytest.approx(expected)
+        optimizer.step()
+        schedule.step()
+
+
+def test_the_cosine_of_a_stage_of_its_own_length():
+    optimizer = weight_optimizer(Tiny(), ARGS)
+    schedule = cosine_schedule(optimizer, ARGS, epochs=1)
+    optimizer.step()
+    schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.001, 0.001])
+
+
+@pytest.mark.parametrize(
+    ("one_clip", "before", "after"),
+    [
+        (True, (3.0, 4.0, 0.0), (0.15, 0.2, 0.0)),
+        (True, (0.1, 0.2, 0.0), (0.1, 0.2, 0.0)),
+        (False, (6.0, 4.0, 8.0), (3.0, 0.5, 4.0)),
+        (False, (3.0, 0.4, 0.0), (3.0, 0.4, 0.0)),
+    ],
+)
+def test_clipping_together_or_apart(one_clip, before, after):
+    network = Tiny()
+    network.set_gradients(*before)
+    args = SimpleNamespace(**vars(ARGS) | {"one_clip": one_clip})
+    Clipping.of(args).clip(network)
+    assert network.gradients() == pytest.approx(after, rel=1e-5)
+
+
+def test_clipping_takes_weights_without_gradients():
+    network = Tiny()
+    network.set_gradients(3.0, 4.0)
+    network.rhnlike.grad = None
+    Clipping(0.25, 5.0, 0.25).clip(network)
+    assert network.head.weight.grad.item() == pytest.approx(0.15, rel=1e-5)
+
+
+def test_clipping_apart_without_an_rhn():
+    network = nn.Linear(1, 1)
+    for parameter in network.parameters():
+        parameter.grad = torch.full_like(parameter, 30.0)
+    Clipping(None, 5.0, 0.25).clip(network)
+    assert network.weight.grad.item() == pytest.approx(5 / math.sqrt(2), rel=1e-5)
