@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 import numpy as np
@@ -61,7 +62,8 @@ class RunFiles:
     def write_array(self, name: str, values: Any) -> None:
         """Writes numbers as an array file."""
         with atomic_write(self.path(name)) as file:
-            np.save(file, np.asarray(values), allow_pickle=False)
+            # Through a real file numpy would not notice a full disk.
+            np.save(SimpleNamespace(write=file.write), np.asarray(values), allow_pickle=False)
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON file; NaN is refused."""
