@@ -109,10 +109,8 @@ class SearchCell(nn.Module):
             result = fan_out(
                 states[number], weights, chosen[fan_out.edges], skip_dropout=self.skip_dropout
             )
-            for edge, total, biases in zip(
-                fan_out.edges, result.totals.unbind(0), result.biases, strict=True
-            ):
-                nodes[CNN_EDGES[edge].node].add(total, biases)
+            for edge, terms, biases in zip(fan_out.edges, *result, strict=True):
+                nodes[CNN_EDGES[edge].node].add(terms, biases)
         states.append(nodes[-1].state(empty))
         return torch.cat(states[CNN_INPUTS:], dim=2).transpose(1, 2)
 
@@ -127,8 +125,9 @@ class _Node:
         self.total: Tensor | None = None
         self.biases: list[Tensor] = []
 
-    def add(self, total: Tensor, biases: list[Tensor]) -> None:
-        self.total = total if self.total is None else self.total + total
+    def add(self, terms: list[Tensor], biases: list[Tensor]) -> None:
+        for term in terms:
+            self.total = term if self.total is None else self.total + term
         self.biases += biases
 
     def state(self, empty: Tensor) -> Tensor:

@@ -49,19 +49,6 @@ def convolve(
     return rows_of(y)
 
 
-def convolve_groups(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """ReLU, then a convolution per operation: x (B, L, n, C), weight (n·C, C, k) → the same.
-
-    On a CPU one dense convolution each, three times as fast as a grouped one there.
-    """
-    count = x.shape[2]
-    if x.is_cuda:
-        return convolve(functional.relu(x).flatten(2), weight, bias, groups=count).view_as(x)
-    biases = [None] * count if bias is None else bias.chunk(count)
-    parts = zip(x.unbind(2), weight.chunk(count), biases, strict=True)
-    return torch.stack([convolve(functional.relu(part), w, b) for part, w, b in parts], dim=2)
-
-
 def depthwise(x: Tensor, weight: Tensor, *, stride: int, dilation: int) -> Tensor:
     """Depthwise convolution with an odd kernel, padded to ceil(L / stride).
 
@@ -127,11 +114,6 @@ def pointwise_into(total: Tensor, d: Tensor, weight: Tensor, slots: Sequence[int
     return _PointwiseInto.apply(total, d, weight.to(d.dtype), tuple(slots))
 
 
-def add_into(total: Tensor, y: Tensor, slots: Sequence[int]) -> Tensor:
-    """Adds y (B, L, n, C) to n slots of an accumulator (slots, R · C), in place."""
-    return _AddInto.apply(total, y, tuple(slots))
-
-
 class _Depthwise(Function):
     """Depthwise convolution of rows (B, L, W) with weights (W, 1, k)."""
 
@@ -181,10 +163,10 @@ def _batches(rows: Tensor) -> Tensor:
 class _Moments(Function):
     @staticmethod
     def forward(ctx: Any, d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.save_for_backward(d)
         batches = _batches(d if d.dtype == torch.float64 else d.float())
         rows = batches.shape[1]
         mean = d.flatten(0, 1).mean(0, dtype=batches.dtype)
+        ctx.save_for_backward(d, mean)
         covariance = torch.baddbmm(
             mean.unsqueeze(2) * mean.unsqueeze(1),
             batches.transpose(1, 2),
@@ -196,12 +178,10 @@ class _Moments(Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, grad_mean: Tensor, grad_covariance: Tensor) -> Tensor:
-        (d,) = ctx.saved_tensors
+        d, mean = ctx.saved_tensors
         batches = _batches(d)
         both = (grad_covariance + grad_covariance.transpose(1, 2)) / batches.shape[1]
-        constant = grad_mean / batches.shape[1] - (
-            both @ d.flatten(0, 1).mean(0).unsqueeze(2)
-        ).squeeze(2)
+        constant = grad_mean / batches.shape[1] - (both @ mean.unsqueeze(2)).squeeze(2)
         grad += constant.to(grad.dtype)
         _batches(grad).baddbmm_(batches, both.to(grad.dtype))
         return grad
@@ -267,23 +247,6 @@ class _PointwiseInto(Function):
                 torch.matmul(g, w, out=out)
         products = [g.mT @ x for g, x in zip(grads, inputs, strict=True)]
         return grad, grad_d, products[0] if whole else torch.stack(products), None
-
-
-class _AddInto(Function):
-    @staticmethod
-    def forward(ctx: Any, total: Tensor, y: Tensor, slots: tuple[int, ...]) -> Tensor:
-        ctx.slots, ctx.shape = slots, y.shape
-        ctx.mark_dirty(total)
-        matrices = _slots(total, y.shape[3])
-        for slot, part in zip(slots, _batches(y), strict=True):
-            matrices[slot] += part
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        matrices = _slots(grad, ctx.shape[3])
-        parts = torch.stack([matrices[slot] for slot in ctx.slots], dim=1)
-        return grad, parts.view(ctx.shape), None
 
 
 def _slots(total: Tensor, channels: int) -> Tensor:

@@ -29,11 +29,11 @@ class FanOut(NamedTuple):
     """What the edges that leave a state bring to their nodes.
 
     Attributes:
-        totals: (E, B, L', C).
-        biases: per edge, what is still to be added to every position, (C,) each.
+        terms: per edge, what is to be added up, (B, L', C) each.
+        biases: per edge, what is to be added to every position, (C,) each.
     """
 
-    totals: Tensor
+    terms: list[list[Tensor]]
     biases: list[list[Tensor]]
 
 
@@ -81,6 +81,7 @@ class StateFanOut(nn.Module):
             for primitive, (name, members) in enumerate(self.members.items())
         }
         totals = self._mix_unweighted(x, mixing, chosen, skip_dropout)
+        terms: list[list[Tensor]] = [[] for _ in self.edges]
         biases: list[list[Tensor]] = [[] for _ in self.edges]
         shared = functional.relu(x).unsqueeze(2)
         repeated: dict[int, Tensor] = {}
@@ -98,11 +99,18 @@ class StateFanOut(nn.Module):
             if count < len(self.edges):
                 weights = torch.stack([weights[slot] for slot in slots])
             scale = weights.unsqueeze(1).expand(-1, x.shape[2])
-            totals, bias = last.add_into(totals, y, positions, slots, scale)
-            for slot, row in zip(slots, () if bias is None else bias, strict=bias is not None):
-                biases[slot].append(row)
-        length = -(-x.shape[1] // self.stride)
-        return FanOut(totals.view(len(self.edges), len(x), length, -1), biases)
+            if last.part.separable:
+                totals, bias = last.add_into(totals, y, positions, slots, scale)
+                for slot, row in zip(slots, bias, strict=True):
+                    biases[slot].append(row)
+            else:
+                for slot, term in zip(slots, last.each(y, positions, scale), strict=True):
+                    terms[slot].append(term)
+        for total, more in zip(
+            totals.view(len(self.edges), len(x), -1, x.shape[2]).unbind(0), terms, strict=True
+        ):
+            more.append(total)
+        return FanOut(terms, biases)
 
     def operation_tensors(self, edge: int, primitive: int) -> list[Tensor]:
         """Views of one operation's weights and statistics, in forward order."""

@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generalNAS_tools.convolutions import (
-    add_into,
     convolve,
-    convolve_groups,
     depthwise,
     image,
     moments,
@@ -113,8 +111,8 @@ class BatchedPart(nn.Module):
         """Convolution and BatchNorm of the chosen operations.
 
         Args:
-            x: rectified, (B, L, n, C); a full convolution rectifies it itself, and takes one
-                that all share as (B, L, 1, C).
+            x: rectified, (B, L, n, C); for a full convolution what all share, (B, L, 1, C),
+                before the ReLU.
             chosen: positions of the n operations in the batch.
             scale: (n, C), in place of the BatchNorm's own.
             rectify: whether a ReLU follows a separable part.
@@ -126,40 +124,42 @@ class BatchedPart(nn.Module):
             return pointwise(*self._folded_pointwise(x, chosen, scale), rectify=rectify)
         weight = self._take(self.conv, chosen)
         if self.training:
-            y = self._convolve(x, weight, None, len(chosen))
+            y = convolve(functional.relu(x.flatten(2)), weight, stride=self.stride)
             # torch's BatchNorm backward reads beyond an expanded weight: contiguous.
             scale = None if scale is None else scale.flatten().contiguous()
             statistics = self._statistics(chosen)
-            y = normalise(y.flatten(2), self.norm, statistics=statistics, scale=scale)
+            y = normalise(y, self.norm, statistics=statistics, scale=scale)
             self._store(statistics, chosen)
-            return y.unflatten(2, (len(chosen), self.channels))
-        factor, shift = self._factor_and_shift(*self._statistics(chosen), scale)
-        return self._convolve(x, weight * factor.view(-1, 1, 1), shift.flatten(), len(chosen))
+        else:
+            factor, shift = self._factor_and_shift(*self._statistics(chosen), scale)
+            weight, bias = weight * factor.view(-1, 1, 1), shift.flatten()
+            y = convolve(functional.relu(x.flatten(2)), weight, bias, stride=self.stride)
+        return y.unflatten(2, (len(chosen), self.channels))
 
     def add_into(
         self, total: Tensor, x: Tensor, chosen: Sequence[int], slots: Sequence[int], scale: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """Adds the results to slots of `total`, (slots, R · C), in place.
+    ) -> tuple[Tensor, Tensor]:
+        """Adds a separable part's results to slots of `total`, (slots, R · C), in place.
 
         Returns:
             `total` and what is still to be added to every position of the slots, (n, C).
         """
-        if not self.part.separable:
-            return add_into(total, self(x, chosen, scale), slots), None
         d, weight, bias = self._folded_pointwise(x, chosen, scale)
         return pointwise_into(total, d, weight, slots), bias
+
+    def each(self, x: Tensor, chosen: Sequence[int], scale: Tensor) -> list[Tensor]:
+        """A full part's results (B, L', C) one by one: a grouped convolution is slower."""
+        inputs, scales = x.split(1, dim=2), scale.split(1)
+        return [
+            self(one, [position], row).squeeze(2)
+            for one, position, row in zip(inputs, chosen, scales, strict=True)
+        ]
 
     def tensors(self, position: int) -> list[Tensor]:
         """Views of one operation's weights, then its BatchNorm's parameters and statistics."""
         rows = slice(position * self.channels, (position + 1) * self.channels)
         tensors = [*self.parameters(), *list(self.norm.buffers())[:2]]
         return [tensor.detach()[rows] for tensor in tensors]
-
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None, count: int) -> Tensor:
-        if x.shape[2] == count > 1:
-            return convolve_groups(x, weight, bias)
-        y = convolve(functional.relu(x).flatten(2), weight, bias, stride=self.stride)
-        return y.unflatten(2, (count, self.channels))
 
     def _folded_pointwise(
         self, x: Tensor, chosen: Sequence[int], scale: Tensor | None
@@ -212,8 +212,8 @@ class BatchedPart(nn.Module):
         return self._take(norm.running_mean, chosen), self._take(norm.running_var, chosen)
 
     def _store(self, statistics: tuple[Tensor, Tensor], chosen: Sequence[int]) -> None:
-        """Writes statistics of a part of the batch back; those of all of it are no copies."""
-        if statistics[0] is self.norm.running_mean:
+        """Writes statistics back where `_take` had to copy."""
+        if len(chosen) in (1, self.norm.num_features // self.channels):
             return
         for i, position in enumerate(chosen):
             rows = slice(i * self.channels, (i + 1) * self.channels)
@@ -224,6 +224,8 @@ class BatchedPart(nn.Module):
         if len(chosen) * self.channels == len(tensor):
             return tensor
         parts = tensor.split(self.channels)
+        if len(chosen) == 1:
+            return parts[chosen[0]]
         return torch.cat([parts[position] for position in chosen])
 
 
@@ -259,6 +261,10 @@ class FactorizedReduce(ReLUConvBN):
 
 
 def _uniform(outputs: int, inputs: int, kernel: int) -> nn.Parameter:
-    """Convolution weights in ±1/√fan-in, torch's default."""
+    """Convolution weights (outputs, inputs, kernel) in ±1/√fan-in, torch's default.
+
+    In channels-last memory like the activations, which spares a copy at every pass.
+    """
     bound = (inputs * kernel) ** -0.5
-    return nn.Parameter(torch.empty(outputs, inputs, kernel).uniform_(-bound, bound))
+    weight = torch.empty(outputs, kernel, inputs).uniform_(-bound, bound)
+    return nn.Parameter(weight.transpose(1, 2))
