@@ -1,0 +1,96 @@
+import collections
+
+import pytest
+import torch
+
+from generalNAS_tools.checkpoints import (
+    all_finite,
+    load_checkpoint,
+    load_weights,
+    random_states,
+    save_weights,
+    set_random_states,
+)
+
+STATE = {"tensor": torch.arange(500.0), "rows": [{"loss": 0.5, "name": "x", "none": None}]}
+PARTS = {"config": {}, "cursor": {}, "history": [], "partial": None, "objects": {}, "random": {}}
+
+
+def test_what_is_saved_comes_back(tmp_path):
+    save_weights(tmp_path / "a.pt", STATE)
+    loaded = load_weights(tmp_path / "a.pt")
+    assert torch.equal(loaded["tensor"], STATE["tensor"])
+    assert loaded["rows"] == STATE["rows"]
+    save_weights(tmp_path / "b.pt", STATE)
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+
+
+def test_damage_anywhere_is_noticed(tmp_path):
+    """Every cut and flipped byte of the contents gives the one error, never wrong numbers."""
+    path = tmp_path / "a.pt"
+    save_weights(path, STATE)
+    whole = path.read_bytes()
+    start = whole.index(STATE["tensor"].numpy().tobytes())
+    versions = [whole[:cut] for cut in range(0, len(whole), 97)]
+    versions += [
+        whole[:i] + bytes([whole[i] ^ 4]) + whole[i + 1 :] for i in range(start, start + 2000, 61)
+    ]
+    for content in versions:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="damaged, or not a file of this project"):
+            load_weights(path)
+    for i in range(0, len(whole), 13):  # names and padding, too: never another exception
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 255]) + whole[i + 1 :])
+        try:
+            loaded = load_weights(path)
+        except ValueError:
+            continue
+        assert torch.equal(loaded["tensor"], STATE["tensor"])
+
+
+@pytest.mark.parametrize("value", [[1, 2], torch.zeros(2), "text"])
+def test_other_values_are_no_state(tmp_path, value):
+    torch.save(value, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="not a model or checkpoint"):
+        load_weights(tmp_path / "a.pt")
+
+
+def test_objects_are_not_built(tmp_path):
+    torch.save({"a": collections.Counter("x"), "b": pytest.approx(1)}, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="damaged"):
+        load_weights(tmp_path / "a.pt")
+    for path in (tmp_path / "missing", tmp_path):
+        with pytest.raises(ValueError, match="no such file"):
+            load_weights(path)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_checkpoint_has_all_its_parts(tmp_path, name):
+    path = tmp_path / "a.pt"
+    torch.save(PARTS, path)
+    assert load_checkpoint(path) == PARTS
+    for wrong in ({k: v for k, v in PARTS.items() if k != name}, {**PARTS, name: 3}):
+        torch.save(wrong, path)
+        with pytest.raises(ValueError, match=f"without {name}"):
+            load_checkpoint(path)
+
+
+def test_random_states_go_back():
+    states = random_states()
+    first = torch.rand(5)
+    set_random_states(states)
+    assert torch.equal(torch.rand(5), first)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ({"a": [torch.ones(2), {"b": (torch.zeros(1), 3, "x", None)}]}, True),
+        ({"a": [torch.ones(2), {"b": (torch.tensor([0.0, float("inf")]),)}]}, False),
+        (torch.tensor(float("nan")), False),
+        ({"count": torch.tensor(3)}, True),
+        ({}, True),
+    ],
+)
+def test_all_finite(state, expected):
+    assert all_finite(state) is expected

@@ -1,0 +1,68 @@
+import logging
+import signal
+
+import pytest
+import torch
+
+from generalNAS_tools.command import pick_device, run_command, seed_everything
+from generalNAS_tools.run_directory import Stopped
+
+
+def leave(error, capsys):
+    """Exit code and stderr of a script that raises."""
+
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as leaving:
+        run_command(main)
+    return leaving.value.code, capsys.readouterr().err
+
+
+def test_bad_input_is_one_line(capsys):
+    assert leave(ValueError("x.mat:\n  wrong\tvalue"), capsys) == (2, "x.mat: wrong value\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_have_their_codes(number, capsys, caplog):
+    with caplog.at_level(logging.INFO):
+        assert leave(Stopped(number), capsys)[0] == 128 + number
+    assert f"stopped by {number.name}; the same command goes on" in caplog.text
+
+
+def test_an_early_interrupt_is_quiet(capsys):
+    assert leave(KeyboardInterrupt(), capsys) == (130, "")
+
+
+def test_other_errors_are_not_hidden():
+    def main():
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        run_command(main)
+
+
+def test_success_returns():
+    assert run_command(lambda: None) is None
+
+
+def test_devices():
+    assert pick_device("cpu") == torch.device("cpu")
+    assert pick_device("auto").type in {"cpu", "cuda"}
+    for name in ("", "abacus", "meta", "mps", "CPU", "cpu:x", "cuda:99"):
+        with pytest.raises(ValueError, match=f"--device {name}: "):
+            pick_device(name)
+
+
+def test_seeding_repeats(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    try:
+        draws = []
+        for seed in (1, 1, 2**63 - 1):
+            seed_everything(seed)
+            draws.append(torch.rand(3))
+        assert torch.equal(draws[0], draws[1])
+        assert not torch.equal(draws[0], draws[2])
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)

@@ -1,0 +1,134 @@
+import signal
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from generalNAS_tools.run_directory import FREE_FLAGS, Stopped
+from tests.generalNAS_tools.run_cases import run_directory
+
+ROW = {"train_loss": 0.5, "valid_loss": None}
+
+
+def test_state_comes_back_after_an_epoch(tmp_path):
+    network, twin = nn.Linear(2, 2), nn.Linear(2, 2)
+    with run_directory(tmp_path) as run:
+        run.track(network=network)
+        assert list(run.epochs(3)) == [0, 1, 2]
+        run.end_epoch(ROW)
+        expected = torch.rand(3)
+    torch.manual_seed(5)
+    with run_directory(tmp_path) as run:
+        run.track(network=twin)
+        assert list(run.epochs(3)) == [1, 2]
+        assert torch.equal(torch.rand(3), expected)
+        row = run.history[0]
+        assert (row["epoch"], row["train_loss"], row["valid_loss"]) == (1, 0.5, None)
+        assert row["seconds"] >= 0
+    assert torch.equal(twin.weight, network.weight)
+
+
+def test_a_new_stage_starts_its_epochs_anew(tmp_path):
+    with run_directory(tmp_path) as run:
+        run.track(network=nn.Linear(1, 1))
+        run.end_epoch(ROW)
+        run.enter(stage=1)
+        run.track(network=nn.Linear(2, 2))
+        assert list(run.epochs(2)) == [0, 1]
+        run.end_epoch(ROW)
+    with run_directory(tmp_path) as run:
+        assert run.cursor == {"stage": 1, "epoch": 1}
+        run.track(network=nn.Linear(2, 2))
+        assert list(run.epochs(2)) == [1]
+        assert len(run.history) == 2
+
+
+def test_other_flags_are_refused_by_name(tmp_path):
+    flags = {"rhn_lr": 8.0, "layers": 2, **dict.fromkeys(FREE_FLAGS - {"restart"}, 1)}
+    with run_directory(tmp_path, **flags) as run:
+        run.track()
+        run.end_epoch(ROW)
+    for change, message in (
+        ({"rhn_lr": 7.0}, "--rhn_lr 8.0, now it is 7.0"),
+        ({"new": 1}, "--new None, now it is 1"),
+        ({"data of --x": "3"}, "started with data of --x None"),
+    ):
+        with pytest.raises(ValueError, match=message), run_directory(tmp_path, **flags | change):
+            pass
+    with run_directory(tmp_path, **flags | dict.fromkeys(FREE_FLAGS - {"restart"}, 2)) as run:
+        assert len(run.history) == 1
+
+
+def test_restart_forgets(tmp_path):
+    with run_directory(tmp_path, lr=1) as run:
+        run.track()
+        run.end_epoch(ROW)
+    with run_directory(tmp_path, restart=True, lr=2) as run:
+        assert run.history == []
+        assert list(run.epochs(2)) == [0, 1]
+
+
+@pytest.mark.parametrize("other", [{}, {"network": nn.Linear(3, 3)}, {"head": nn.Linear(2, 2)}])
+def test_a_checkpoint_of_other_objects(tmp_path, other):
+    with run_directory(tmp_path) as run:
+        run.track(network=nn.Linear(2, 2))
+        run.end_epoch(ROW)
+    with run_directory(tmp_path) as run:
+        if other:
+            with pytest.raises(ValueError, match="doesn't fit this command"):
+                run.track(**other)
+        else:
+            with pytest.raises(RuntimeError, match="track"):
+                run.save_checkpoint()
+
+
+@pytest.mark.parametrize("name", ["train_loss", "valid_loss", "weight"])
+def test_what_is_not_finite_is_not_saved(tmp_path, name):
+    network = nn.Linear(2, 2)
+    with run_directory(tmp_path) as run:
+        run.track(network=network)
+        run.end_epoch(ROW)
+        before = (tmp_path / "checkpoint-a.pt").read_bytes()
+        row = ROW if name == "weight" else {**ROW, name: np.inf}
+        if name == "weight":
+            nn.init.constant_(network.weight, float("nan"))
+        with pytest.raises(ValueError, match=r"epoch 2: .*checkpoint-a.pt.*--rhn_lr"):
+            run.end_epoch(row)
+    assert (tmp_path / "checkpoint-a.pt").read_bytes() == before
+    assert len(np.load(tmp_path / "train_loss-a.npy")) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_the_epoch_so_far(tmp_path, number):
+    with run_directory(tmp_path) as run:
+        run.track()
+        run.stop_if_asked({"step": 1})
+        signal.raise_signal(number)
+        with pytest.raises(Stopped) as stop:
+            run.stop_if_asked({"step": 2})
+        assert stop.value.number == number
+        assert signal.getsignal(number) is signal.SIG_DFL
+    with run_directory(tmp_path) as run:
+        assert run.partial["step"] == 2
+        assert run.clock.epoch_seconds() >= run.partial["seconds"]
+
+
+def test_a_signal_at_the_end_of_an_epoch(tmp_path):
+    with run_directory(tmp_path) as run:
+        run.track()
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Stopped):
+            run.end_epoch(ROW)
+    with run_directory(tmp_path) as run:
+        assert run.partial is None
+        assert len(run.history) == 1
+
+
+def test_a_history_that_a_kill_left_behind_is_written_again(tmp_path):
+    with run_directory(tmp_path) as run:
+        run.track()
+        run.end_epoch(ROW)
+    (tmp_path / "history-a.csv").unlink()
+    with run_directory(tmp_path):
+        assert (tmp_path / "history-a.csv").exists()

@@ -1,0 +1,165 @@
+import argparse
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from generalNAS_tools.run_directory import Stopped
+from generalNAS_tools.train_loop import (
+    Figures,
+    Meter,
+    evaluate,
+    figures_row,
+    predict,
+    train_epoch,
+    validates,
+)
+from tests.generalNAS_tools.run_cases import (
+    CPU,
+    MemorySplit,
+    Network,
+    loop_options,
+    run_directory,
+)
+
+
+def train(run, split, options, *, network=None, before_step=None):
+    network = network or Network()
+    optimizer = torch.optim.SGD(network.parameters(), 0.001)
+    run.track(network=network, optimizer=optimizer)
+    return train_epoch(
+        network,
+        network,
+        optimizer,
+        split=split,
+        run=run,
+        options=options,
+        before_step=before_step,
+    )
+
+
+@pytest.mark.parametrize(
+    ("sequences", "batch_size", "num_steps", "steps"),
+    [(10, 3, 2, 2), (10, 3, 3, 3), (10, 3, 99, 3), (9, 3, 99, 3), (2, 3, 99, 1)],
+)
+def test_an_epoch_is_num_steps_or_the_whole_set(tmp_path, sequences, batch_size, num_steps, steps):
+    split, network = MemorySplit(sequences), Network()
+    with run_directory(tmp_path) as run:
+        train(run, split, loop_options(batch_size, num_steps), network=network)
+    assert len(split.asked) == steps
+    assert {len(part) for part in split.asked} == {min(batch_size, sequences)}
+    seen = [i for part in split.asked for i in part]
+    assert len(set(seen)) == len(seen)
+    assert all(network.modes)
+
+
+def test_every_epoch_and_seed_has_its_own_order(tmp_path):
+    orders = []
+    for seed in (0, 0, 1):
+        split = MemorySplit(12)
+        with run_directory(tmp_path / str(len(orders))) as run:
+            for _ in range(2):
+                train(run, split, loop_options(3, 99, seed=seed))
+                run.end_epoch({"train_loss": 1.0})
+        orders += [split.asked[:4], split.asked[4:]]
+    assert orders[:2] == orders[2:4]
+    assert len({str(order) for order in orders[:2] + orders[4:]}) == 4
+
+
+def test_before_step_comes_before_each_step(tmp_path):
+    network, calls = Network(), []
+
+    def before_step(epoch, step, batch):
+        calls.append((epoch, step, batch.x.view(-1).tolist(), len(network.modes)))
+
+    split = MemorySplit(12)
+    with run_directory(tmp_path) as run:
+        run.history.append({"epoch": 1, "train_loss": 1.0, "seconds": 0.0})
+        train(run, split, loop_options(4, 2), network=network, before_step=before_step)
+    assert [call[:2] for call in calls] == [(1, 0), (1, 1)]
+    assert [call[2] for call in calls] == split.asked
+    assert [call[3] for call in calls] == [0, 1]
+
+
+def test_figures_are_means_over_sequences(tmp_path):
+    """A weight of 0 gives log 2 for every label; predictions are negative, so F1 is 0."""
+    split, network = MemorySplit(7), Network(0.0)
+    with run_directory(tmp_path) as run:
+        figures = evaluate(network, network, split=split, run=run, options=loop_options(3, 99))
+    assert figures == Figures(pytest.approx(np.log(2)), 0.0)
+    assert [len(part) for part in split.asked] == [3, 3, 1]
+    assert network.modes == [False] * 3
+    meter = Meter(1, CPU)
+    meter.update(torch.tensor(1.0), torch.ones(3, 1), torch.ones(3, 1))
+    meter.update(torch.tensor(5.0), torch.ones(1, 1), torch.zeros(1, 1))
+    assert meter.figures() == Figures(2.0, pytest.approx(6 / 7))
+    other = Meter(1, CPU)
+    other.load_state_dict(meter.state_dict())
+    assert other.figures() == meter.figures()
+
+
+def test_evaluation_takes_always_the_same_part(tmp_path):
+    asked = []
+    for _ in range(2):
+        split = MemorySplit(50)
+        network = Network()
+        evaluate(network, network, split=split, run=None, options=loop_options(4, 3))
+        asked.append(split.asked)
+    assert asked[0] == asked[1]
+    chosen = [i for part in asked[0] for i in part]
+    assert len(set(chosen)) == 12
+    assert chosen != list(range(12))
+
+
+def test_predictions_are_in_order_and_whole():
+    split, network = MemorySplit(10), Network(0.3)
+    predictions, loss = predict(network, network, split=split, options=loop_options(4, 1))
+    logits = 0.3 * np.arange(10)[:, None]
+    np.testing.assert_allclose(predictions, 1 / (1 + np.exp(-logits)), rtol=1e-6)
+    labels = np.arange(10)[:, None] % 2
+    expected = np.mean(np.log1p(np.exp(logits)) - labels * logits)
+    assert loss == pytest.approx(expected, rel=1e-6)
+    assert predictions.dtype == np.float32
+    assert network.modes == [False] * 3
+
+
+def test_a_stopped_epoch_goes_on_from_its_step(tmp_path):
+    options = loop_options(2, 99)
+    whole, parts = Network(), Network()
+    with run_directory(tmp_path / "whole") as run:
+        expected = train(run, MemorySplit(10), options, network=whole)
+
+    def stop_at_2(epoch, step, batch):
+        if step == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    first, second = MemorySplit(10), MemorySplit(10)
+    with run_directory(tmp_path / "parts") as run, pytest.raises(Stopped, match="SIGTERM"):
+        train(run, first, options, network=parts, before_step=stop_at_2)
+    parts = Network(99.0)
+    with run_directory(tmp_path / "parts") as run:
+        figures = train(run, second, options, network=parts)
+        assert run.partial["step"] == 5
+    assert len(first.asked) == 3
+    assert len(second.asked) == 2
+    assert figures == expected
+    assert torch.equal(whole.weight, parts.weight)
+
+
+def test_progress_lines_stop_at_a_loss_that_is_not_finite(tmp_path):
+    with (
+        run_directory(tmp_path) as run,
+        pytest.raises(ValueError, match="epoch 1: train_loss is nan at step 2"),
+    ):
+        train(run, MemorySplit(10), loop_options(2, 9, report_freq=2), network=Network(np.nan))
+
+
+def test_rows_and_when_to_validate():
+    row = figures_row(Figures(1.0, 0.5), None)
+    assert row == {"train_loss": 1.0, "acc_train": 0.5, "valid_loss": None, "acc_valid": None}
+    row = figures_row(Figures(1.0, 0.5), Figures(2.0, 0.25))
+    assert (row["valid_loss"], row["acc_valid"]) == (2.0, 0.25)
+    for validation, expected in ((True, [2, 5]), (False, [])):
+        args = argparse.Namespace(validation=validation, report_validation=3)
+        assert [epoch for epoch in range(7) if validates(args, epoch)] == expected

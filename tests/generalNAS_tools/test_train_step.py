@@ -1,0 +1,106 @@
+import argparse
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy
+
+from generalNAS_tools.deepsea_data import Batch
+from generalNAS_tools.network import NetworkOutput
+from generalNAS_tools.optimizers import Clipping
+from generalNAS_tools.train_step import (
+    LoopOptions,
+    bce_loss,
+    slowness,
+    weight_loss,
+    weight_step,
+)
+
+CPU = torch.device("cpu")
+OPTIONS = LoopOptions(2, 1, 0, CPU)
+# T = 3 time steps, one sequence, H = 2: the squared changes are 1, 4, 0, 9.
+OUTPUTS = torch.tensor([[[0.0, 1.0]], [[1.0, 3.0]], [[1.0, 0.0]]])
+
+
+def output(logits, rhn_outputs=None):
+    return NetworkOutput(torch.as_tensor(logits), rhn_outputs)
+
+
+def test_slowness_by_hand():
+    assert slowness(output([0.0], OUTPUTS)).item() == pytest.approx(14 / 4)
+
+
+@pytest.mark.parametrize("outputs", [None, OUTPUTS[:1]])
+def test_slowness_needs_two_time_steps(outputs):
+    assert slowness(output([0.0], outputs)) == 0.0
+
+
+def test_the_loss_is_cross_entropy_over_all_targets():
+    logits = torch.tensor([[0.3, -2.0, 1.0], [0.0, 4.0, -0.5]])
+    labels = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+    expected = binary_cross_entropy(logits.sigmoid(), labels)
+    batch = Batch(torch.empty(0), labels)
+    torch.testing.assert_close(bce_loss(output(logits), batch), expected)
+    total, loss = weight_loss(output(logits, OUTPUTS), batch, 0.1)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(total, expected + 0.1 * 3.5)
+    assert weight_loss(output(logits, OUTPUTS), batch, 0.0)[0] is not None
+
+
+def test_large_logits_stay_finite():
+    batch = Batch(torch.empty(0), torch.tensor([[0.0, 1.0]]))
+    assert bce_loss(output([[300.0, -300.0]]), batch).item() == pytest.approx(300.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_the_loss_is_at_least_float32(dtype):
+    batch = Batch(
+        torch.empty(0), torch.tensor([[0.0, 1.0]], dtype=torch.promote_types(dtype, torch.float32))
+    )
+    loss = bce_loss(output(torch.tensor([[1.0, 2.0]], dtype=dtype)), batch)
+    assert loss.dtype == torch.promote_types(dtype, torch.float32)
+
+
+class Line(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([[2.0]]))
+
+    def forward(self, x):
+        return NetworkOutput(x @ self.weight, None)
+
+
+@pytest.mark.parametrize(("largest", "factor"), [(None, 1.0), (10.0, 1.0), (0.125, None)])
+def test_a_step_by_hand(largest, factor):
+    """d bce / d w of one sequence x = 1.5 with label 0 is x · sigmoid(x w)."""
+    network = Line()
+    network.weight.grad = torch.tensor([[99.0]])  # an older gradient counts for nothing
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    batch = Batch(torch.tensor([[1.5]]), torch.tensor([[0.0]]))
+    gradient = 1.5 * torch.tensor(3.0).sigmoid().item()
+    expected = 2.0 - 0.1 * (gradient if factor else largest)
+    clipping = None if largest is None else Clipping(largest, 0.0, 0.0)
+    options = LoopOptions(1, 1, 0, CPU, clipping=clipping)
+    loss, logits = weight_step(network, network, optimizer, batch=batch, options=options)
+    assert network.weight.item() == pytest.approx(expected, rel=1e-5)
+    assert loss.item() == pytest.approx(torch.tensor(3.0).exp().log1p().item())
+    assert logits.item() == 3.0
+    assert not loss.requires_grad
+    assert not logits.requires_grad
+
+
+def test_amp_runs_matrix_work_in_bfloat16():
+    x = torch.ones(2, 2)
+    for amp, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        with LoopOptions(1, 1, 0, CPU, amp=amp).autocast():
+            assert (x @ x).dtype == dtype
+
+
+def test_options_of_the_flags():
+    flags = {"batch_size": 3, "num_steps": 4, "seed": 5, "amp": True, "beta": 0.5}
+    clips = {"one_clip": False, "clip": 1.0, "conv_clip": 2.0, "rhn_clip": 3.0, "report_freq": 6}
+    args = argparse.Namespace(**flags, **clips)
+    expected = LoopOptions(3, 4, 5, CPU, True, 0.5, Clipping(None, 2.0, 3.0), 6)
+    assert LoopOptions.of_searched(args, CPU) == expected
+    assert LoopOptions.of(args, CPU) == replace(expected, beta=0.0, clipping=None)
