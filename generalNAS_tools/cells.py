@@ -76,8 +76,9 @@ class SearchCell(nn.Module):
             active: the operations to compute, (14, 9); the others cost nothing and contribute
                 nothing. All of the mask if absent.
         """
+        state0, state1 = _cast(state0), _cast(state1)
         with torch.autocast(state0.device.type, enabled=False):
-            return self._forward(_cast(state0), _cast(state1), mixing, active)
+            return self._forward(state0, state1, mixing, active)
 
     def operation_tensors(self, edge: int, primitive: int) -> list[Tensor]:
         """Views of an operation's weights and BatchNorm statistics, in forward order.
@@ -194,8 +195,9 @@ class FinalCell(nn.Module):
             state1: output of the previous cell, (B, in_channels[1], L).
             drop_path: probability that a sequence loses an edge in training; identities stay.
         """
+        state0, state1 = _cast(state0), _cast(state1)
         with torch.autocast(state0.device.type, enabled=False):
-            states = [self.preprocess0(_cast(state0)), self.preprocess1(_cast(state1))]
+            states = [self.preprocess0(state0), self.preprocess1(state1)]
             rectified: dict[int, Tensor] = {}
             for number, (name, state) in enumerate(self.genes):
                 if self._parts(name, state) and state not in rectified:

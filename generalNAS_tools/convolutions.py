@@ -15,6 +15,8 @@ from torch.autograd import Function
 from torch.nn import functional
 
 _backward = torch.ops.aten.convolution_backward
+_STUCK_CHANNELS = 16
+"""oneDNN 3.12 never returns from bfloat16 depthwise convolutions of so few channels."""
 
 
 def image(rows: Tensor) -> Tensor:
@@ -65,6 +67,8 @@ def depthwise(x: Tensor, weight: Tensor, *, stride: int, dilation: int) -> Tenso
         (B, L', n, C).
     """
     batch, length, *shape = x.shape
+    if x.dtype == torch.bfloat16 and not x.is_cuda and len(weight) <= _STUCK_CHANNELS:
+        return depthwise(x.float(), weight, stride=stride, dilation=dilation).to(x.dtype)
     weight = weight.to(x.dtype)
     if stride % dilation == 0:
         x = x[:, ::dilation].contiguous()
