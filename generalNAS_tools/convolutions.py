@@ -7,7 +7,7 @@ Dimension letters: B batch, C channels, L sequence length (bp), R = B·L rows, n
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -81,17 +81,40 @@ def depthwise(x: Tensor, weight: Tensor, *, stride: int, dilation: int) -> Tenso
     return y[:, :length:stride].unflatten(2, shape).contiguous()
 
 
-def moments(d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and covariance of every operation's channels, over all rows.
+class Folded(NamedTuple):
+    """A 1×1 convolution with the BatchNorm behind it folded in.
+
+    Attributes:
+        d: its input, to be used once and from here, since its gradient is completed in place.
+        weight: (n, C, C).
+        bias: (n, C).
+        mean: of the unfolded convolution's results, (n, C); without gradient.
+        var: their biased variance, (n, C); without gradient.
+    """
+
+    d: Tensor
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    var: Tensor
+
+
+def fold_norm(
+    d: Tensor, weight: Tensor, scale: Tensor | None, *, shift: Tensor | None, eps: float
+) -> Folded:
+    """Folds a BatchNorm in training mode into the 1×1 convolutions before it.
+
+    Mean and variance of W d follow from mean m and covariance S of d: W m and diag(W S Wᵀ). So
+    neither W d nor its normalised form is ever stored, and one pass over d replaces three.
 
     Args:
         d: (B, L, n, C).
-
-    Returns:
-        d itself, to be used once from there on since its gradient is completed in place;
-        mean (n, C); covariance (n, C, C).
+        weight: (n, C, C).
+        scale: of the BatchNorm, (n, C), 1 if absent.
+        shift: of the BatchNorm, (n, C), 0 if absent.
+        eps: of the BatchNorm.
     """
-    return _Moments.apply(d)
+    return Folded(*_FoldNorm.apply(d, weight, scale, shift, eps))
 
 
 def pointwise(d: Tensor, weight: Tensor, bias: Tensor, *, rectify: bool) -> Tensor:
@@ -164,31 +187,47 @@ def _batches(rows: Tensor) -> Tensor:
     return rows.flatten(0, 1).transpose(0, 1)
 
 
-class _Moments(Function):
+class _FoldNorm(Function):
     @staticmethod
-    def forward(ctx: Any, d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        batches = _batches(d if d.dtype == torch.float64 else d.float())
-        rows = batches.shape[1]
-        mean = d.flatten(0, 1).mean(0, dtype=batches.dtype)
-        ctx.save_for_backward(d, mean)
-        covariance = torch.baddbmm(
-            mean.unsqueeze(2) * mean.unsqueeze(1),
-            batches.transpose(1, 2),
-            batches,
-            beta=-1,
-            alpha=1 / rows,
-        )
-        return d.view_as(d), mean, covariance
+    def forward(
+        ctx: Any, d: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, eps: float
+    ) -> tuple[Tensor, ...]:
+        x = _batches(d.to(weight.dtype))
+        mean_d = d.flatten(0, 1).mean(0, dtype=weight.dtype)
+        outer = mean_d.unsqueeze(2) * mean_d.unsqueeze(1)
+        covariance = torch.baddbmm(outer, x.mT, x, beta=-1, alpha=1 / x.shape[1])
+        product = weight @ covariance
+        mean = (weight @ mean_d.unsqueeze(2)).squeeze(2)
+        var = (product * weight).sum(2).clamp_min_(0)
+        deviation = (var + eps).rsqrt_()
+        factor = deviation if scale is None else deviation * scale
+        bias = -factor * mean if shift is None else torch.addcmul(shift, factor, mean, value=-1)
+        ctx.save_for_backward(d, weight, product, mean_d, mean, deviation, factor)
+        result = d.view_as(d)
+        ctx.mark_non_differentiable(mean, var, *([] if ctx.needs_input_grad[0] else [result]))
+        return result, weight * factor.unsqueeze(2), bias, mean, var
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, grad_mean: Tensor, grad_covariance: Tensor) -> Tensor:
-        d, mean = ctx.saved_tensors
-        batches = _batches(d)
-        both = (grad_covariance + grad_covariance.transpose(1, 2)) / batches.shape[1]
-        constant = grad_mean / batches.shape[1] - (both @ mean.unsqueeze(2)).squeeze(2)
-        grad += constant.to(grad.dtype)
-        _batches(grad).baddbmm_(batches, both.to(grad.dtype))
-        return grad
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        grad, grad_folded, grad_bias = grads[:3]
+        d, weight, product, mean_d, mean, deviation, factor = ctx.saved_tensors
+        grad_factor = (grad_folded * weight).sum(2) - grad_bias * mean
+        grad_var = (grad_factor * factor * deviation.square() * -0.5).unsqueeze(2)
+        grad_mean = (-factor * grad_bias).unsqueeze(2)
+        grad_d = grad_weight = None
+        if ctx.needs_input_grad[1]:
+            grad_weight = torch.addcmul(
+                grad_folded * factor.unsqueeze(2), grad_var, product, value=2
+            ).addcmul_(grad_mean, mean_d.unsqueeze(1))
+        if ctx.needs_input_grad[0]:
+            rows = d.shape[0] * d.shape[1]
+            outer = (2 / rows) * (weight.mT @ (grad_var * weight))
+            constant = weight.mT @ (grad_mean / rows) - outer @ mean_d.unsqueeze(2)
+            grad += constant.squeeze(2).to(grad.dtype)
+            _batches(grad).baddbmm_(_batches(d), outer.to(grad.dtype))
+            grad_d = grad
+        grad_scale = grad_factor * deviation if ctx.needs_input_grad[2] else None
+        return grad_d, grad_weight, grad_scale, grad_bias if ctx.needs_input_grad[3] else None, None
 
 
 class _Pointwise(Function):

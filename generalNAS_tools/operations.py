@@ -14,8 +14,8 @@ from torch.nn import functional
 from generalNAS_tools.convolutions import (
     convolve,
     depthwise,
+    fold_norm,
     image,
-    moments,
     pointwise,
     pointwise_into,
     rows_of,
@@ -164,10 +164,7 @@ class BatchedPart(nn.Module):
     def _folded_pointwise(
         self, x: Tensor, chosen: Sequence[int], scale: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Depthwise result, and the 1×1 convolution with the BatchNorm and the scale folded in.
-
-        Mean and variance of W d follow from those of d: W m and diag(W S Wᵀ).
-        """
+        """Depthwise result, and the 1×1 convolution with BatchNorm and scale folded in."""
         count = len(chosen)
         if self.part.kernel > 1:
             weight = self._take(self.conv, chosen)
@@ -175,13 +172,12 @@ class BatchedPart(nn.Module):
         else:
             x = x[:, :: self.stride].contiguous()
         weight = self._take(self.pointwise, chosen).view(count, self.channels, self.channels)
-        mean, var = self._statistics(chosen)
         if self.training:
-            x, mean_d, covariance = moments(x)
-            mean = (weight @ mean_d.unsqueeze(2)).squeeze(2)
-            var = ((weight @ covariance) * weight).sum(2).clamp_min(0)
-            self._track(mean, var, x.shape[0] * x.shape[1], chosen)
-        factor, shift = self._factor_and_shift(mean, var, scale)
+            scale, shift = self._affine(scale)
+            folded = fold_norm(x, weight, scale, shift=shift, eps=self.norm.eps)
+            self._track(folded.mean, folded.var, x.shape[0] * x.shape[1], chosen)
+            return folded.d, folded.weight, folded.bias
+        factor, shift = self._factor_and_shift(*self._statistics(chosen), scale)
         return x, weight * factor.unsqueeze(2), shift
 
     def _factor_and_shift(
@@ -189,13 +185,18 @@ class BatchedPart(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """BatchNorm as factor · z + shift, both (n, C)."""
         shape = (-1, self.channels)
+        scale, shift = self._affine(scale)
         factor = (var.view(shape) + self.norm.eps).rsqrt()
-        if scale is not None:
-            factor = factor * scale
-        elif self.norm.affine:
-            factor = factor * self.norm.weight.view(shape)
-        shift = -factor * mean.view(shape)
-        return factor, shift + self.norm.bias.view(shape) if self.norm.affine else shift
+        factor = factor if scale is None else factor * scale
+        bias = -factor * mean.view(shape)
+        return factor, bias if shift is None else bias + shift
+
+    def _affine(self, scale: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """Scale and shift of the BatchNorm, both (n, C), unless `scale` replaces them."""
+        if scale is not None or not self.norm.affine:
+            return scale, None
+        shape = (-1, self.channels)
+        return self.norm.weight.view(shape), self.norm.bias.view(shape)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, var: Tensor, rows: int, chosen: Sequence[int]) -> None:
