@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from generalNAS_tools.batched_parts import BatchedPart, run_parts
 from generalNAS_tools.edge_batches import StateFanOut
 from generalNAS_tools.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.genotypes import (
@@ -23,12 +24,10 @@ from generalNAS_tools.operations import (
     IDENTITY,
     PARTS,
     POOLS,
-    BatchedPart,
     FactorizedReduce,
     Part,
     ReLUConvBN,
     pool,
-    run_parts,
 )
 
 

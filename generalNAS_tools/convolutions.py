@@ -3,11 +3,10 @@
 Activations are rows: (B, L, n, C) in memory, all channels of a position side by side (torch's
 channels-last), n operations of C channels each. One-dimensional convolutions run as
 two-dimensional ones of height 1 on that memory, where depthwise kernels vectorise over n·C.
-Dimension letters: B batch, C channels, L sequence length (bp), R = B·L rows, n operations.
+Dimension letters: B batch, C channels, L sequence length (bp), n operations.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,66 +80,6 @@ def depthwise(x: Tensor, weight: Tensor, *, stride: int, dilation: int) -> Tenso
     return y[:, :length:stride].unflatten(2, shape).contiguous()
 
 
-class Folded(NamedTuple):
-    """A 1×1 convolution with the BatchNorm behind it folded in.
-
-    Attributes:
-        d: its input, to be used once and from here, since its gradient is completed in place.
-        weight: (n, C, C).
-        bias: (n, C).
-        mean: of the unfolded convolution's results, (n, C); without gradient.
-        var: their biased variance, (n, C); without gradient.
-    """
-
-    d: Tensor
-    weight: Tensor
-    bias: Tensor
-    mean: Tensor
-    var: Tensor
-
-
-def fold_norm(
-    d: Tensor, weight: Tensor, scale: Tensor | None, *, shift: Tensor | None, eps: float
-) -> Folded:
-    """Folds a BatchNorm in training mode into the 1×1 convolutions before it.
-
-    Mean and variance of W d follow from mean m and covariance S of d: W m and diag(W S Wᵀ). So
-    neither W d nor its normalised form is ever stored, and one pass over d replaces three.
-
-    Args:
-        d: (B, L, n, C).
-        weight: (n, C, C).
-        scale: of the BatchNorm, (n, C), 1 if absent.
-        shift: of the BatchNorm, (n, C), 0 if absent.
-        eps: of the BatchNorm.
-    """
-    return Folded(*_FoldNorm.apply(d, weight, scale, shift, eps))
-
-
-def pointwise(d: Tensor, weight: Tensor, bias: Tensor, *, rectify: bool) -> Tensor:
-    """A 1×1 convolution per operation, then perhaps a ReLU.
-
-    Args:
-        d: (B, L, n, C).
-        weight: (n, C, C).
-        bias: (n, C).
-        rectify: whether a ReLU follows.
-    """
-    return _Pointwise.apply(d, weight.to(d.dtype), bias.to(d.dtype), rectify)
-
-
-def pointwise_into(total: Tensor, d: Tensor, weight: Tensor, slots: Sequence[int]) -> Tensor:
-    """Adds a 1×1 convolution per operation to slots of an accumulator, in place.
-
-    Args:
-        total: (slots, R · C), changed and returned.
-        d: (B, L, n, C).
-        weight: (n, C, C).
-        slots: where the n results go.
-    """
-    return _PointwiseInto.apply(total, d, weight.to(d.dtype), tuple(slots))
-
-
 class _Depthwise(Function):
     """Depthwise convolution of rows (B, L, W) with weights (W, 1, k)."""
 
@@ -180,117 +119,3 @@ class _Depthwise(Function):
 def _upright(rows: Tensor) -> Tensor:
     """Views rows (B, L, W) as an image of width 1 in channels-last memory: (B, W, L, 1)."""
     return rows.unsqueeze(2).permute(0, 3, 1, 2)
-
-
-def _batches(rows: Tensor) -> Tensor:
-    """Views (B, L, n, C) as n matrices: (n, R, C)."""
-    return rows.flatten(0, 1).transpose(0, 1)
-
-
-class _FoldNorm(Function):
-    @staticmethod
-    def forward(
-        ctx: Any, d: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, eps: float
-    ) -> tuple[Tensor, ...]:
-        x = _batches(d.to(weight.dtype))
-        mean_d = d.flatten(0, 1).mean(0, dtype=weight.dtype)
-        outer = mean_d.unsqueeze(2) * mean_d.unsqueeze(1)
-        covariance = torch.baddbmm(outer, x.mT, x, beta=-1, alpha=1 / x.shape[1])
-        product = weight @ covariance
-        mean = (weight @ mean_d.unsqueeze(2)).squeeze(2)
-        var = (product * weight).sum(2).clamp_min_(0)
-        deviation = (var + eps).rsqrt_()
-        factor = deviation if scale is None else deviation * scale
-        bias = -factor * mean if shift is None else torch.addcmul(shift, factor, mean, value=-1)
-        ctx.save_for_backward(d, weight, product, mean_d, mean, deviation, factor)
-        result = d.view_as(d)
-        ctx.mark_non_differentiable(mean, var, *([] if ctx.needs_input_grad[0] else [result]))
-        return result, weight * factor.unsqueeze(2), bias, mean, var
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        grad, grad_folded, grad_bias = grads[:3]
-        d, weight, product, mean_d, mean, deviation, factor = ctx.saved_tensors
-        grad_factor = (grad_folded * weight).sum(2) - grad_bias * mean
-        grad_var = (grad_factor * factor * deviation.square() * -0.5).unsqueeze(2)
-        grad_mean = (-factor * grad_bias).unsqueeze(2)
-        grad_d = grad_weight = None
-        if ctx.needs_input_grad[1]:
-            grad_weight = torch.addcmul(
-                grad_folded * factor.unsqueeze(2), grad_var, product, value=2
-            ).addcmul_(grad_mean, mean_d.unsqueeze(1))
-        if ctx.needs_input_grad[0]:
-            rows = d.shape[0] * d.shape[1]
-            outer = (2 / rows) * (weight.mT @ (grad_var * weight))
-            constant = weight.mT @ (grad_mean / rows) - outer @ mean_d.unsqueeze(2)
-            grad += constant.squeeze(2).to(grad.dtype)
-            _batches(grad).baddbmm_(_batches(d), outer.to(grad.dtype))
-            grad_d = grad
-        grad_scale = grad_factor * deviation if ctx.needs_input_grad[2] else None
-        return grad_d, grad_weight, grad_scale, grad_bias if ctx.needs_input_grad[3] else None, None
-
-
-class _Pointwise(Function):
-    @staticmethod
-    def forward(ctx: Any, d: Tensor, weight: Tensor, bias: Tensor, rectify: bool) -> Tensor:
-        y = _pointwise(d, weight, bias)
-        if rectify:
-            y.relu_()
-        ctx.rectify = rectify
-        ctx.save_for_backward(d, weight, *([y] if rectify else []))
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
-        d, weight, *outputs = ctx.saved_tensors
-        grad = grad.contiguous()
-        if ctx.rectify:
-            grad = torch.ops.aten.threshold_backward(grad, outputs[0], 0)
-        grad_d = None
-        if ctx.needs_input_grad[0]:
-            grad_d = _pointwise(grad, weight.transpose(1, 2), None)
-        grad_weight = torch.bmm(_batches(grad).transpose(1, 2), _batches(d))
-        return grad_d, grad_weight, grad.flatten(0, 1).sum(0), None
-
-
-def _pointwise(d: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    flat = None if bias is None else bias.flatten()
-    y = convolve(d.flatten(2), weight.reshape(-1, weight.shape[2], 1), flat, groups=len(weight))
-    return y.view_as(d)
-
-
-class _PointwiseInto(Function):
-    @staticmethod
-    def forward(
-        ctx: Any, total: Tensor, d: Tensor, weight: Tensor, slots: tuple[int, ...]
-    ) -> Tensor:
-        ctx.save_for_backward(d, weight)
-        ctx.slots = slots
-        ctx.mark_dirty(total)
-        matrices, batches = _slots(total, weight.shape[1]), _batches(d)
-        if len(slots) == len(total):
-            matrices.baddbmm_(batches, weight.transpose(1, 2))
-        else:
-            for i, slot in enumerate(slots):
-                matrices[slot].addmm_(batches[i], weight[i].T)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor, None]:
-        d, weight = ctx.saved_tensors
-        matrices, batches = _slots(grad, weight.shape[1]), _batches(d)
-        whole = len(ctx.slots) == len(grad)
-        grads = [matrices] if whole else [matrices[slot] for slot in ctx.slots]
-        inputs = [batches] if whole else list(batches)
-        weights = [weight] if whole else list(weight)
-        grad_d = torch.empty_like(d) if ctx.needs_input_grad[1] else None
-        if grad_d is not None:
-            outputs = [_batches(grad_d)] if whole else list(_batches(grad_d))
-            for g, w, out in zip(grads, weights, outputs, strict=True):
-                torch.matmul(g, w, out=out)
-        products = [g.mT @ x for g, x in zip(grads, inputs, strict=True)]
-        return grad, grad_d, products[0] if whole else torch.stack(products), None
-
-
-def _slots(total: Tensor, channels: int) -> Tensor:
-    return total.view(len(total), -1, channels)

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from generalNAS_tools.batched_parts import BatchedPart, run_parts
 from generalNAS_tools.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.genotypes import CNN_PRIMITIVES
 from generalNAS_tools.operations import (
     IDENTITY,
     PARTS,
     POOLS,
-    BatchedPart,
     normalise,
     pool,
-    run_parts,
+    statistics_of,
 )
 
 
@@ -120,7 +120,7 @@ class StateFanOut(nn.Module):
         if name in POOLS:
             norm = self.norms[name]
             assert isinstance(norm, nn.BatchNorm1d)
-            return list(norm.buffers())[:2]
+            return list(statistics_of(norm))
         position = self.members[name].index(slot)
         return [tensor for part in self._parts(name) for tensor in part.tensors(position)]
 

@@ -5,15 +5,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from generalNAS_tools.batched_parts import BatchedPart, run_parts
 from generalNAS_tools.operations import (
     PARTS,
     POOLS,
-    BatchedPart,
     FactorizedReduce,
     Part,
     ReLUConvBN,
     pool,
-    run_parts,
 )
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
