@@ -76,10 +76,7 @@ class StateFanOut(nn.Module):
             active: which to compute, (E, 9).
             skip_dropout: rate of dropout after identities, training only.
         """
-        chosen = {
-            name: [i for i, slot in enumerate(members) if active[slot, primitive]]
-            for primitive, (name, members) in enumerate(self.members.items())
-        }
+        chosen = self._chosen(active)
         totals = self._mix_unweighted(x, mixing, chosen, skip_dropout)
         terms: list[list[Tensor]] = [[] for _ in self.edges]
         biases: list[list[Tensor]] = [[] for _ in self.edges]
@@ -89,26 +86,22 @@ class StateFanOut(nn.Module):
             positions = chosen[name]
             if not positions:
                 continue
-            count = len(positions)
-            if count not in repeated:
-                repeated[count] = shared.expand(-1, -1, count, -1).contiguous()
-            *first, last = self._parts(name)
-            y = run_parts(first, repeated[count] if last.part.separable else shared, positions)
             slots = [self.members[name][i] for i in positions]
-            weights = mixing[:, CNN_PRIMITIVES.index(name)]
-            if count < len(self.edges):
-                weights = torch.stack([weights[slot] for slot in slots])
-            scale = weights.unsqueeze(1).expand(-1, x.shape[2])
+            scale = self._scale(name, slots, mixing, x.shape[2])
+            *first, last = self._parts(name)
             if last.part.separable:
-                totals, bias = last.add_into(totals, y, positions, slots, scale)
-                for slot, row in zip(slots, bias, strict=True):
+                if (count := len(positions)) not in repeated:
+                    repeated[count] = shared.expand(-1, -1, count, -1).contiguous()
+                y = run_parts(first, repeated[count], positions)
+                totals, rows = last.add_into(totals, y, positions, slots, scale)
+                for slot, row in zip(slots, rows, strict=True):
                     biases[slot].append(row)
             else:
+                y = run_parts(first, shared, positions)
                 for slot, term in zip(slots, last.each(y, positions, scale), strict=True):
                     terms[slot].append(term)
-        for total, more in zip(
-            totals.view(len(self.edges), len(x), -1, x.shape[2]).unbind(0), terms, strict=True
-        ):
+        shape = (len(self.edges), len(x), -1, x.shape[2])
+        for total, more in zip(totals.view(shape).unbind(0), terms, strict=True):
             more.append(total)
         return FanOut(terms, biases)
 
@@ -150,6 +143,20 @@ class StateFanOut(nn.Module):
             copies = x.flatten().expand(len(self.edges), -1)
             totals = totals + weights * functional.dropout(copies, dropped)
         return totals
+
+    def _chosen(self, active: BoolArray) -> dict[str, list[int]]:
+        """Per primitive, the positions in its batch of the operations to compute."""
+        return {
+            name: [i for i, slot in enumerate(members) if active[slot, primitive]]
+            for primitive, (name, members) in enumerate(self.members.items())
+        }
+
+    def _scale(self, name: str, slots: list[int], mixing: Tensor, channels: int) -> Tensor:
+        """The mixing weights of a primitive on these edges, for each channel: (n, C)."""
+        weights = mixing[:, CNN_PRIMITIVES.index(name)]
+        if len(slots) < len(self.edges):
+            weights = torch.stack([weights[slot] for slot in slots])
+        return weights.unsqueeze(1).expand(-1, channels)
 
     def _parts(self, name: str) -> list[BatchedPart]:
         if name not in self.batches:
