@@ -4,7 +4,11 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 
 @contextlib.contextmanager
@@ -36,6 +40,17 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def write_array(path: str | os.PathLike[str], values: ArrayLike) -> None:
+    """Writes an array file (.npy) atomically and without pickle.
+
+    Raises:
+        ValueError: naming the file, when it can't be written.
+    """
+    with atomic_write(path) as file:
+        # Hides that it is a file: numpy would write past Python and not notice a full disk.
+        np.save(SimpleNamespace(write=file.write), np.asarray(values), allow_pickle=False)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from generalNAS_tools.atomic_files import atomic_write
+from generalNAS_tools.atomic_files import write_array
 from generalNAS_tools.pickled_genotypes import unpickle_genotype
 
 CNN_PRIMITIVES = (
@@ -92,8 +92,7 @@ def read_genotype(path: str | os.PathLike[str]) -> Genotype:
 
 def write_genotype(path: str | os.PathLike[str], genotype: Genotype) -> None:
     """Writes a genotype atomically as a 0-d unicode array with JSON; no pickle."""
-    with atomic_write(path) as file:
-        np.save(file, np.array(genotype.to_json()), allow_pickle=False)
+    write_array(path, np.array(genotype.to_json()))
 
 
 def parse_genotype(value: Any, *, source: str) -> Genotype:

@@ -8,12 +8,9 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import IO, Any
 
-import numpy as np
-
-from generalNAS_tools.atomic_files import atomic_write
+from generalNAS_tools.atomic_files import atomic_write, write_array
 from generalNAS_tools.genotypes import Genotype, write_genotype
 
 log = logging.getLogger(__name__)
@@ -61,9 +58,7 @@ class RunFiles:
 
     def write_array(self, name: str, values: Any) -> None:
         """Writes numbers as an array file."""
-        with atomic_write(self.path(name)) as file:
-            # Through a real file numpy would not notice a full disk.
-            np.save(SimpleNamespace(write=file.write), np.asarray(values), allow_pickle=False)
+        write_array(self.path(name), values)
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON file; NaN is refused."""

@@ -134,3 +134,18 @@ def test_a_killed_writer_leaves_the_old_content(tmp_path):
     assert path.read_bytes() == b"old"
     write(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_an_array_on_a_full_disk_is_noticed(tmp_path):
+    """numpy alone writes past Python's file and leaves a truncated array without an error."""
+    path = tmp_path / "a.npy"
+    code = (
+        "import resource, signal, numpy as np\n"
+        "from generalNAS_tools.atomic_files import write_array\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))\n"
+        f"write_array({str(path)!r}, np.zeros(1000))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "can't be written" in result.stderr
+    assert list(tmp_path.iterdir()) == []
