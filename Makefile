@@ -28,9 +28,9 @@ bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.bench
 
 # Rates and clipping that suit a set this small; the real data keep the defaults.
-DEMO_NETWORK := --init_channels=4 --layers=3 --batch_size=64 --cnn_lr=1 --clip=1
-DEMO_SEARCH := --epochs=4 --frozen_epochs=1 --num_steps=60
-DEMO_FINAL := --epochs=4 --drop_path_prob=0.1
+DEMO_NETWORK := --init_channels=4 --layers=3 --batch_size=64 --clip=1
+DEMO_SEARCH := --epochs=4 --frozen_epochs=1 --num_steps=60 --cnn_lr=0.1
+DEMO_FINAL := --epochs=7 --drop_path_prob=0.1 --cnn_lr=1
 DATA := --train_directory=$(DEMO)/train.mat --valid_directory=$(DEMO)/valid.mat --test_directory=$(DEMO)/test.mat
 
 $(DEMO)/test.mat: $(VENV)/installed
