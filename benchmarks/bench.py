@@ -7,12 +7,12 @@ loops over time steps and nodes. Prints a table and writes bench.json.
 import argparse
 import json
 import multiprocessing
-import resource
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -246,9 +246,16 @@ def _step_memory(make: Callable[..., nn.Module], args: argparse.Namespace, devic
         before = torch.cuda.memory_allocated(device)
         pair.fast()
         return round((torch.cuda.max_memory_allocated(device) - before) / 1e6, 1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = _resident("VmHWM")
     pair.fast()
-    return round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3, 1)
+    return round((_resident("VmHWM") - before) / 1e3, 1)
+
+
+def _resident(field: str) -> int:
+    """A memory figure of this process, in kB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def measure_data(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
