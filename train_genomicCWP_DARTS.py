@@ -9,7 +9,7 @@ import argparse
 
 from darts_tools.alpha_course import AlphaCourse
 from darts_tools.alphas import Alphas, carry_alphas
-from darts_tools.derivation import count_skips
+from darts_tools.derivation import count_skips, warn_if_collapsed
 from darts_tools.limit_skips import limit_skips
 from darts_tools.search_stage import SearchStage, search_epoch, start_stage
 from darts_tools.stage_options import make_stage_parser, stage_alpha_options, stage_plans
@@ -65,6 +65,7 @@ def main() -> None:
             run.end_epoch({"stage": number + 1, **row, "normal_skips": skips})
 
         weights = alphas.edge_weights()
+        warn_if_collapsed(final_genotype(masks, weights))
         if number + 1 < len(plans):
             masks = drop_primitives(
                 masks, weights, kept_cnn=plan.kept_cnn, kept_rnn=plan.kept_rnn, last=False

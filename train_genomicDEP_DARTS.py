@@ -8,7 +8,7 @@ import argparse
 
 from darts_tools.alpha_course import AlphaCourse
 from darts_tools.alphas import Alphas
-from darts_tools.derivation import count_skips
+from darts_tools.derivation import count_skips, warn_if_collapsed
 from darts_tools.discard_edges import discard_edges
 from darts_tools.limit_skips import limit_skips
 from darts_tools.search_stage import search_epoch, start_stage
@@ -71,6 +71,7 @@ def main() -> None:
             run.end_epoch({"stage": number + 1, **row, "normal_skips": skips})
 
         weights = alphas.edge_weights()
+        warn_if_collapsed(final_genotype(masks, weights))
         if number + 1 < len(plans):
             masks = drop_primitives(
                 masks, weights, kept_cnn=plan.kept_cnn, kept_rnn=plan.kept_rnn, last=False
