@@ -61,7 +61,7 @@ def test_the_kept_primitives_give_the_number_of_stages():
     ],
 )
 def test_flags_that_do_not_fit_are_named(line, message):
-    with pytest.raises(ValueError, match="^--") as error:
+    with pytest.raises(ValueError, match=r"^--") as error:
         stage_plans(parse(line))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
@@ -78,7 +78,7 @@ def test_flags_that_do_not_fit_are_named(line, message):
     ],
 )
 def test_edges_that_do_not_fit_are_named(edges, message):
-    with pytest.raises(ValueError, match="^--") as error:
+    with pytest.raises(ValueError, match=r"^--") as error:
         kept_edges(parse(edges=edges))
     for part in message.split(".*"):
         assert part in str(error.value)

@@ -1,5 +1,7 @@
 """CWP-DARTS' handing down of weights: what survives computes what it computed before."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -156,7 +158,7 @@ def test_discarded_edges_cost_nothing(training):
     plain = [cost(masks, training) for masks in stage_masks(5)]
     discarding = [cost(masks, training) for masks in stage_masks(5, discard=True)]
     for costs in (plain, discarding):
-        for before, after in zip(costs, costs[1:], strict=False):
+        for before, after in pairwise(costs):
             assert after[0] < before[0]
             assert after[1] < before[1]
     assert discarding[0] == plain[0]
