@@ -126,7 +126,7 @@ def draw_alphas(
         _draw_stages(axes, stages)
     if len(set(stages)) > 1:
         hint = "grey: dropped operations    hatched: discarded edges"
-        figure.text(0.5, 0.99, hint, ha="center", va="top", fontsize=12)
+        figure.text(0.5, 0.004, hint, ha="center", fontsize=12)
     _save(figure, path)
 
 

@@ -108,18 +108,3 @@ def test_the_pictures_know_the_stages(run):
     assert path.name == "alphas-a.png"
     assert run.drawn["draw_genotype"][0][0] == chain[2]
     np.testing.assert_array_equal(np.load(run.files.path("alphas_rnn")), weights["rnn"])
-
-
-def test_a_course_goes_on_from_its_state(run):
-    whole, parts = AlphaCourse(), AlphaCourse()
-    alphas = [Alphas(full_masks()) for _ in range(3)]
-    for each in alphas:
-        whole.append(each)
-    for each in alphas[:2]:
-        parts.append(each)
-    continued = AlphaCourse()
-    continued.load_state_dict(parts.state_dict())
-    continued.append(alphas[2])
-    for name, epochs in whole.state_dict().items():
-        for one, other in zip(epochs, continued.state_dict()[name], strict=True):
-            assert one.equal(other)
