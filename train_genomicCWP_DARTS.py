@@ -22,13 +22,14 @@ from generalNAS_tools.supernet import Supernet, inherit_weights
 
 def parse_options() -> argparse.Namespace:
     """The flags of this script."""
-    return make_stage_parser(
+    parser = make_stage_parser(
         __doc__,
         save_dir="results/cwp_search",
         epochs=[25, 15, 15],
         frozen_epochs=[15, 3, 3],
         dropout_rates=[0.1],
-    ).parse_args()
+    )
+    return parser.parse_args()
 
 
 def main() -> None:

@@ -22,13 +22,14 @@ from generalNAS_tools.supernet import Supernet
 
 def parse_options() -> argparse.Namespace:
     """The flags of this script."""
-    return make_stage_parser(
+    parser = make_stage_parser(
         __doc__,
         save_dir="results/pdarts_search",
         epochs=[25],
         frozen_epochs=[10],
         dropout_rates=[0.1, 0.2, 0.3],
-    ).parse_args()
+    )
+    return parser.parse_args()
 
 
 def main() -> None:

@@ -80,6 +80,13 @@ def make_stage_parser(
     return parser
 
 
+def add_edge_options(parser: argparse.ArgumentParser) -> None:
+    """How many edges DEP-DARTS keeps after each stage but the last."""
+    add = parser.add_argument_group("edges (one value, or one per stage but the last)").add_argument
+    add("--num_keep_cnn_edges", type=whole(1), nargs="+", default=[4, 3], help="per CNN node")
+    add("--num_keep_rnn_edges", type=whole(1), nargs="+", default=[5, 3], help="per RHN node")
+
+
 def stage_plans(args: argparse.Namespace) -> list[StagePlan]:
     """One plan per stage.
 

@@ -3,6 +3,7 @@
 import pytest
 
 from darts_tools.stage_options import (
+    add_edge_options,
     kept_edges,
     make_stage_parser,
     stage_alpha_options,
@@ -14,9 +15,11 @@ def parse(*line, edges=None):
     parser = make_stage_parser(
         None, save_dir="x", epochs=[25, 15, 15], frozen_epochs=[15, 3, 3], dropout_rates=[0.1]
     )
-    args = parser.parse_args([word for part in line for word in part.split()])
-    args.num_keep_cnn_edges, args.num_keep_rnn_edges = edges or ([4, 3], [5, 3])
-    return args
+    add_edge_options(parser)
+    words = [word for part in line for word in part.split()]
+    for flag, values in zip(("cnn", "rnn"), edges or (), strict=False):
+        words += [f"--num_keep_{flag}_edges", *map(str, values)]
+    return parser.parse_args(words)
 
 
 def test_the_defaults_are_three_stages():
