@@ -8,11 +8,12 @@ import argparse
 
 from darts_tools.alpha_course import AlphaCourse
 from darts_tools.alphas import Alphas
-from darts_tools.derivation import count_skips
+from darts_tools.derivation import count_skips, warn_if_collapsed
 from darts_tools.discard_edges import discard_edges
 from darts_tools.limit_skips import limit_skips
 from darts_tools.search_stage import search_epoch, start_stage
 from darts_tools.stage_options import (
+    add_edge_options,
     kept_edges,
     make_stage_parser,
     stage_alpha_options,
@@ -22,7 +23,6 @@ from darts_tools.staged_result import write_staged_result
 from darts_tools.stages import drop_primitives, final_genotype
 from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.edge_masks import Masks, full_masks
-from generalNAS_tools.options import whole
 from generalNAS_tools.supernet import Supernet
 
 
@@ -35,9 +35,7 @@ def parse_options() -> argparse.Namespace:
         frozen_epochs=[10],
         dropout_rates=[0.1, 0.2, 0.3],
     )
-    add = parser.add_argument_group("edges (one value, or one per stage but the last)").add_argument
-    add("--num_keep_cnn_edges", type=whole(1), nargs="+", default=[4, 3], help="per CNN node")
-    add("--num_keep_rnn_edges", type=whole(1), nargs="+", default=[5, 3], help="per RHN node")
+    add_edge_options(parser)
     return parser.parse_args()
 
 
@@ -71,6 +69,7 @@ def main() -> None:
             run.end_epoch({"stage": number + 1, **row, "normal_skips": skips})
 
         weights = alphas.edge_weights()
+        warn_if_collapsed(final_genotype(masks, weights))
         if number + 1 < len(plans):
             masks = drop_primitives(
                 masks, weights, kept_cnn=plan.kept_cnn, kept_rnn=plan.kept_rnn, last=False

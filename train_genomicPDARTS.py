@@ -9,7 +9,7 @@ import argparse
 
 from darts_tools.alpha_course import AlphaCourse
 from darts_tools.alphas import Alphas
-from darts_tools.derivation import count_skips
+from darts_tools.derivation import count_skips, warn_if_collapsed
 from darts_tools.limit_skips import limit_skips
 from darts_tools.search_stage import search_epoch, start_stage
 from darts_tools.stage_options import make_stage_parser, stage_alpha_options, stage_plans
@@ -22,13 +22,14 @@ from generalNAS_tools.supernet import Supernet
 
 def parse_options() -> argparse.Namespace:
     """The flags of this script."""
-    return make_stage_parser(
+    parser = make_stage_parser(
         __doc__,
         save_dir="results/pdarts_search",
         epochs=[25],
         frozen_epochs=[10],
         dropout_rates=[0.1, 0.2, 0.3],
-    ).parse_args()
+    )
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -61,6 +62,7 @@ def main() -> None:
             run.end_epoch({"stage": number + 1, **row, "normal_skips": skips})
 
         weights = alphas.edge_weights()
+        warn_if_collapsed(final_genotype(masks, weights))
         if number + 1 < len(plans):
             masks = drop_primitives(
                 masks, weights, kept_cnn=plan.kept_cnn, kept_rnn=plan.kept_rnn, last=False

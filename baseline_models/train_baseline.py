@@ -51,7 +51,11 @@ def main() -> None:
     ).to(setup.device)
     optimizer = baseline_optimizer(args.model, network, learning_rate=args.learning_rate)
     path = args.model_path or files.path("model", "pth")
-    description = {"baseline": args.model, "seq_size": splits.train.seq_size}
+    description = {
+        "baseline": args.model,
+        "seq_size": splits.train.seq_size,
+        "num_targets": splits.train.num_targets,
+    }
 
     def forward(x: torch.Tensor) -> NetworkOutput:
         return NetworkOutput(network(x), None)
@@ -65,7 +69,10 @@ def main() -> None:
         args=args,
         save_model=lambda: save_weights(path, {**description, "weights": network.state_dict()}),
     )
-    network.load_state_dict(load_weights(path)["weights"])
+    saved = load_weights(path)
+    if {name: saved.get(name) for name in description} != description:
+        raise ValueError(f"{path}: not this run's model any more; train again with --restart")
+    network.load_state_dict(saved["weights"])
     predictions, loss = predict(network, forward, split=splits.test, options=setup.loop)
     write_test_report(files, splits.test, predictions, loss=loss)
 

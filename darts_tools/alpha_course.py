@@ -37,5 +37,6 @@ class AlphaCourse:
         for name, values in weights.items():
             run.files.write_array(f"alphas_{name}", values)
         draw_genotype(genotype, run.files.path("genotype", "png"))
-        draw_alphas(weights, run.files.path("alphas", "png"))
+        stages = [row.get("stage", 1) for row in run.history]
+        draw_alphas(weights, run.files.path("alphas", "png"), stages=stages)
         draw_curves(run.history, run.files.path("curves", "png"))

@@ -80,6 +80,13 @@ def make_stage_parser(
     return parser
 
 
+def add_edge_options(parser: argparse.ArgumentParser) -> None:
+    """How many edges DEP-DARTS keeps after each stage but the last."""
+    add = parser.add_argument_group("edges (one value, or one per stage but the last)").add_argument
+    add("--num_keep_cnn_edges", type=whole(1), nargs="+", default=[4, 3], help="per CNN node")
+    add("--num_keep_rnn_edges", type=whole(1), nargs="+", default=[5, 3], help="per RHN node")
+
+
 def stage_plans(args: argparse.Namespace) -> list[StagePlan]:
     """One plan per stage.
 
@@ -117,8 +124,11 @@ def kept_edges(args: argparse.Namespace) -> list[tuple[int, int]]:
         ValueError: too few, rising, or not one number for each of these stages.
     """
     count = len(args.num_keep_cnn) - 1
-    cnn = per_stage(args.num_keep_cnn_edges, count, "--num_keep_cnn_edges")
-    rnn = per_stage(args.num_keep_rnn_edges, count, "--num_keep_rnn_edges")
+    if not count:
+        return []
+    each = "stage but the last"
+    cnn = per_stage(args.num_keep_cnn_edges, count, "--num_keep_cnn_edges", each=each)
+    rnn = per_stage(args.num_keep_rnn_edges, count, "--num_keep_rnn_edges", each=each)
     check_kept_edges(cnn, EDGES_PER_CNN_NODE, "--num_keep_cnn_edges")
     check_kept_edges(rnn, 1, "--num_keep_rnn_edges")
     return list(zip(cnn, rnn, strict=True))

@@ -3,7 +3,7 @@
 import logging
 
 from darts_tools.alpha_course import AlphaCourse
-from darts_tools.derivation import count_skips, warn_if_collapsed
+from darts_tools.derivation import count_skips
 from generalNAS_tools.genotypes import Genotype
 from generalNAS_tools.run_directory import RunDirectory
 
@@ -23,7 +23,6 @@ def write_staged_result(
     """
     derived = count_skips(chain[max(chain)])
     chosen = chain[max_skips]
-    warn_if_collapsed(chain[max(chain)])
     run.files.write_json(
         "skip_chain", {str(limit): genotype._asdict() for limit, genotype in chain.items()}
     )

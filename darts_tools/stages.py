@@ -28,7 +28,9 @@ SKIP_DROPOUT_DECAY = 0.2
 """Rate per epoch at which skip-connect dropout fades once the alphas are trained."""
 
 
-def per_stage(values: Sequence[Value], num_stages: int, flag: str) -> list[Value]:
+def per_stage(
+    values: Sequence[Value], num_stages: int, flag: str, *, each: str = "stage"
+) -> list[Value]:
     """One value for every stage, from one for all or one for each.
 
     Raises:
@@ -37,7 +39,9 @@ def per_stage(values: Sequence[Value], num_stages: int, flag: str) -> list[Value
     if len(values) == 1:
         return [values[0]] * num_stages
     if len(values) != num_stages:
-        raise ValueError(f"{flag} has {len(values)} values; expected 1 or {num_stages} (per stage)")
+        raise ValueError(
+            f"{flag} has {len(values)} values; expected 1 or {num_stages} (one per {each})"
+        )
     return list(values)
 
 

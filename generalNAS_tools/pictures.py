@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -95,15 +96,19 @@ def draw_genotype(genotype: Genotype, path: str | os.PathLike[str]) -> None:
     _save(figure, path)
 
 
-def draw_alphas(history: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
+def draw_alphas(
+    history: Mapping[str, Array], path: str | os.PathLike[str], *, stages: Sequence[int] = ()
+) -> None:
     """Draws the course of the softmax weights as heat maps, one panel per kind of cell.
 
-    A row is one primitive on one edge, a column an epoch; inactive primitives are grey.
+    A row is one primitive on one edge, a column an epoch. Dropped primitives are grey from then
+    on, discarded edges hatched.
 
     Args:
         history: for each kind of cell (`normal`, `reduce`, `rnn`) the softmax weights
             (epochs, E, P), zero or NaN where a primitive is inactive.
         path: PNG file to write.
+        stages: the stage that each epoch belongs to, for a search in stages.
 
     Raises:
         ValueError: weights of another shape, or a file that can't be written.
@@ -116,7 +121,12 @@ def draw_alphas(history: Mapping[str, Array], path: str | os.PathLike[str]) -> N
             raise ValueError(
                 f"{name} weights have shape {weights.shape}; expected (epochs, *{expected})"
             )
-        _draw_heat_map(figure.add_axes((0.085 + column * 0.32, 0.04, 0.2, 0.92)), weights, cell)
+        axes = figure.add_axes((0.085 + column * 0.32, 0.04, 0.2, 0.92))
+        _draw_heat_map(axes, weights, cell)
+        _draw_stages(axes, stages)
+    if len(set(stages)) > 1:
+        hint = "grey: dropped operations    hatched: discarded edges"
+        figure.text(0.5, 0.004, hint, ha="center", fontsize=12)
     _save(figure, path)
 
 
@@ -178,12 +188,22 @@ def _draw_heat_map(axes: Axes, weights: Array, cell: _Cell) -> None:
         extent=(0.5, epochs + 0.5, edges * count - 0.5, -0.5),
     )
     axes.set_facecolor("0.85")
-    axes.set_title(cell.title, fontsize=14)
+    axes.set_title(cell.title, fontsize=14, pad=22)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_yticks(range(edges * count), cell.primitives * edges, fontsize=6)
     axes.tick_params(axis="y", length=0)
+    alive = np.nan_to_num(weights).any(axis=2)
+    lives = (alive * np.arange(1, epochs + 1)[:, None]).max(axis=0)
     for number, edge in enumerate(cell.edges):
+        axes.broken_barh(
+            [(lives[number] + 0.5, epochs - lives[number])],
+            (number * count - 0.5, count),
+            facecolor="white",
+            edgecolor="0.7",
+            hatch="///",
+            linewidth=0,
+        )
         axes.axhline(number * count - 0.5, color="white", linewidth=1.5)
         axes.text(
             -0.27,
@@ -196,6 +216,23 @@ def _draw_heat_map(axes: Axes, weights: Array, cell: _Cell) -> None:
         )
     bar = axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
     bar.set_label("softmax weight")
+
+
+def _draw_stages(axes: Axes, stages: Sequence[int]) -> None:
+    """Separates the stages of a search by lines and names them above."""
+    starts = [i for i, stage in enumerate(stages) if i == 0 or stage != stages[i - 1]]
+    if len(starts) < 2:
+        return
+    for start, end in pairwise([*starts, len(stages)]):
+        axes.axvline(start + 0.5, color="black", linewidth=2)
+        axes.text(
+            (start + end + 1) / 2,
+            1.004,
+            f"stage {stages[start]}",
+            transform=axes.get_xaxis_transform(),
+            ha="center",
+            fontsize=11,
+        )
 
 
 def _save(figure: Figure, path: str | os.PathLike[str]) -> None:

@@ -34,7 +34,9 @@ def test_a_course_survives_a_checkpoint_and_is_written(tmp_path, run, monkeypatc
     drawn = {}
     for name in ("draw_alphas", "draw_curves", "draw_genotype"):
         monkeypatch.setattr(
-            darts_tools.alpha_course, name, lambda what, path, n=name: drawn.update({n: path.name})
+            darts_tools.alpha_course,
+            name,
+            lambda what, path, n=name, **_: drawn.update({n: path.name}),
         )
     first, before = course_of([1, 2])
     save_weights(tmp_path / "c.pt", first.state_dict())

@@ -114,6 +114,32 @@ def test_inactive_weights_are_grey_and_epochs_are_columns(figures):
         assert axes.get_xlabel() == "epoch"
 
 
+def test_stages_are_separated_and_discarded_edges_hatched(figures):
+    history = alphas(epochs=5)
+    history["normal"][2:, 4] = 0  # an edge that dies after the second epoch
+    history["rnn"][3:, 35, 1] = 0  # an operation alone
+    draw_alphas(history, "unused", stages=[1, 1, 2, 3, 3])
+    for number, axes in enumerate(figures[0].axes[::2]):
+        assert [text.get_text() for text in axes.texts if "stage" in text.get_text()] == [
+            f"stage {stage}" for stage in (1, 2, 3)
+        ]
+        lines = [line.get_xdata()[0] for line in axes.lines if line.get_color() == "black"]
+        assert lines == [0.5, 2.5, 3.5]
+        hatched = {
+            edge: bar.get_paths()[0].get_extents().bounds
+            for edge, bar in enumerate(axes.collections)
+            if bar.get_paths()[0].get_extents().width > 0
+        }
+        assert hatched == ({4: (2.5, 35.5, 3.0, 9.0)} if number == 0 else {})
+
+
+def test_a_search_without_stages_has_no_lines(figures):
+    draw_alphas(alphas(), "unused", stages=[1, 1, 1])
+    axes = figures[0].axes[0]
+    assert not [text for text in axes.texts if "stage" in text.get_text()]
+    assert not figures[0].texts
+
+
 def test_alphas_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"rnn weights have shape \(3, 14, 9\)"):
         draw_alphas(alphas() | {"rnn": weights(3, 14, 9)}, "unused")

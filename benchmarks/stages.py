@@ -1,0 +1,164 @@
+"""How a weight step of the supernet gets cheaper from stage to stage of P-DARTS, CWP and DEP.
+
+Random weights decide what is dropped, as the softmax weights do in a search. The steps of all
+stages are timed in turn in one process; prints a table and writes it as JSON.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.bench import loop_options, options_of, random_batch
+from darts_tools.alphas import Alphas, EdgeWeights, active_weights, carry_alphas
+from darts_tools.discard_edges import discard_edges
+from darts_tools.stages import drop_primitives
+from generalNAS_tools.atomic_files import atomic_write
+from generalNAS_tools.command import pick_device
+from generalNAS_tools.deepsea_data import Batch
+from generalNAS_tools.edge_masks import Masks, full_masks
+from generalNAS_tools.network import NetworkOutput
+from generalNAS_tools.optimizers import weight_optimizer
+from generalNAS_tools.options import add_network_options, add_weight_options, make_parser, whole
+from generalNAS_tools.supernet import Supernet, inherit_weights
+from generalNAS_tools.train_step import weight_step
+
+KEPT_PRIMITIVES = ((6, 3), (3, 2))
+KEPT_EDGES = ((4, 5), (3, 3))
+"""After stages 1 and 2, per CNN edge and RHN edge, or per CNN node and RHN node."""
+METHODS = ("P-DARTS", "CWP-DARTS", "DEP-DARTS")
+
+
+class Stage(NamedTuple):
+    """A weight step of a stage, its FLOPs, and the number of weights it trains."""
+
+    step: Callable[[], Any]
+    flops: int
+    weights: int
+
+
+def parse_options() -> argparse.Namespace:
+    """The flags of the benchmark."""
+    parser = make_parser(__doc__)
+    add_network_options(parser)
+    add_weight_options(parser)
+    add = parser.add_argument
+    add("--seq_size", type=whole(1), default=200, help="sequence length in bp")
+    add("--num_targets", type=whole(1), default=100, help="number of targets")
+    add("--batch_size", type=whole(2), default=8, help="sequences a step")
+    add("--repeats", type=whole(1), default=3, help="timed runs of each stage")
+    add("--threads", type=whole(1), default=torch.get_num_threads(), help="CPU threads")
+    add("--device", default="auto", help="cpu or cuda")
+    add("--amp", action="store_true", help="bfloat16 matrix work")
+    add("--output", default="results/bench_stages.json", help="where the ratios go")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measures all stages."""
+    args = parse_options()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    device = pick_device(args.device)
+    batch = random_batch(args, device)
+    searches = {method: make_stages(method, args, batch) for method in METHODS}
+    seconds = time_in_turn(searches, args.repeats, device)
+    results = {
+        method: [
+            row(stage, stages[0], median=median, first=seconds[method][0])
+            for stage, median in zip(stages, seconds[method], strict=True)
+        ]
+        for method, stages in searches.items()
+    }
+    report = {"settings": {**vars(args), "torch": torch.__version__}, "results": results}
+    with atomic_write(args.output) as file:
+        file.write(json.dumps(report, indent=1).encode())
+    for method, rows in results.items():
+        for number, values in enumerate(rows, start=1):
+            sys.stdout.write(f"{method:10} stage {number}  {json.dumps(values)}\n")
+
+
+def row(stage: Stage, start: Stage, *, median: float, first: float) -> dict[str, float]:
+    """Seconds of a stage, and its costs as ratios to those of the first one."""
+    return {
+        "seconds": round(median, 4),
+        "time ratio": round(median / first, 3),
+        "FLOP ratio": round(stage.flops / start.flops, 3),
+        "weights ratio": round(stage.weights / start.weights, 3),
+    }
+
+
+def stage_masks(method: str) -> list[Masks]:
+    """Masks of the three stages of a search whose alphas are random."""
+    rng, masks = np.random.default_rng(0), [full_masks()]
+    for (cnn, rnn), (cnn_edges, rnn_edges) in zip(KEPT_PRIMITIVES, KEPT_EDGES, strict=True):
+        before = masks[-1]
+        weights = EdgeWeights(*(active_weights(rng.normal(size=m.shape), m) for m in before))
+        kept = drop_primitives(before, weights, kept_cnn=cnn, kept_rnn=rnn, last=False)
+        if method == "DEP-DARTS":
+            kept = discard_edges(kept, weights, cnn_edges=cnn_edges, rnn_edges=rnn_edges)
+        masks.append(kept)
+    return masks
+
+
+def make_stages(method: str, args: argparse.Namespace, batch: Batch) -> list[Stage]:
+    """The three stages of a search."""
+    stages: list[Stage] = []
+    before: tuple[Supernet, Alphas] | None = None
+    for masks in stage_masks(method):
+        supernet, alphas = Supernet(masks, options_of(args)), Alphas(masks)
+        if method == "CWP-DARTS" and before is not None:
+            inherit_weights(supernet, before[0])
+            alphas = carry_alphas(before[1], masks)
+        before = supernet, alphas
+        step = step_of(supernet.to(batch.x.device), alphas.to(batch.x.device), args, batch)
+        with FlopCounterMode(display=False) as counter:
+            step()
+        weights = sum(parameter.numel() for parameter in supernet.parameters())
+        stages.append(Stage(step, counter.get_total_flops(), weights))
+    return stages
+
+
+def step_of(
+    supernet: Supernet, alphas: Alphas, args: argparse.Namespace, batch: Batch
+) -> Callable[[], tuple[Tensor, Tensor]]:
+    """A weight step, the mixing weights as constants."""
+    optimizer = weight_optimizer(supernet, args)
+    options = loop_options(args, batch.x.device, amp=args.amp)
+    with torch.no_grad():
+        mixing = alphas.mixing_weights()
+    supernet.train()
+
+    def forward(x: Tensor) -> NetworkOutput:
+        return supernet(x, mixing)
+
+    return lambda: weight_step(supernet, forward, optimizer, batch=batch, options=options)
+
+
+def time_in_turn(
+    searches: dict[str, list[Stage]], repeats: int, device: torch.device
+) -> dict[str, list[float]]:
+    """Median seconds of every stage's step; the first round warms up."""
+    seconds: dict[str, list[list[float]]] = {name: [[] for _ in s] for name, s in searches.items()}
+    for repeat in range(repeats + 1):
+        for name, stages in searches.items():
+            for number, stage in enumerate(stages):
+                start = time.perf_counter()
+                stage.step()
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                if repeat:
+                    seconds[name][number].append(time.perf_counter() - start)
+    return {name: [statistics.median(s) for s in stages] for name, stages in seconds.items()}
+
+
+if __name__ == "__main__":
+    main()

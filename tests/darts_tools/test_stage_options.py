@@ -1,0 +1,115 @@
+"""Flags of the searches in stages, checked against each other."""
+
+import pytest
+
+from darts_tools.stage_options import (
+    add_edge_options,
+    kept_edges,
+    make_stage_parser,
+    stage_alpha_options,
+    stage_plans,
+)
+
+
+def parse(*line, edges=None):
+    parser = make_stage_parser(
+        None, save_dir="x", epochs=[25, 15, 15], frozen_epochs=[15, 3, 3], dropout_rates=[0.1]
+    )
+    add_edge_options(parser)
+    words = [word for part in line for word in part.split()]
+    for flag, values in zip(("cnn", "rnn"), edges or (), strict=False):
+        words += [f"--num_keep_{flag}_edges", *map(str, values)]
+    return parser.parse_args(words)
+
+
+def test_the_defaults_are_three_stages():
+    plans = stage_plans(parse())
+    assert [plan.epochs for plan in plans] == [25, 15, 15]
+    assert [plan.frozen_epochs for plan in plans] == [15, 3, 3]
+    assert [plan.dropout_rate for plan in plans] == [0.1, 0.1, 0.1]
+    assert [plan.kept_cnn for plan in plans] == [6, 3, 1]
+    assert [plan.kept_rnn for plan in plans] == [3, 2, 1]
+    assert kept_edges(parse()) == [(4, 5), (3, 3)]
+
+
+def test_one_number_serves_every_stage():
+    plans = stage_plans(parse("--epochs=7", "--frozen_epochs 2", "--dropout_rate 0.3"))
+    assert [plan[:3] for plan in plans] == [(7, 2, 0.3)] * 3
+    assert kept_edges(parse(edges=([3], [4]))) == [(3, 4), (3, 4)]
+
+
+def test_the_kept_primitives_give_the_number_of_stages():
+    line = ["--num_keep_cnn 7 5 3 1", "--num_keep_rnn 4 3 2 1", "--epochs 4", "--frozen_epochs 0"]
+    plans = stage_plans(parse(*line))
+    assert [(plan.kept_cnn, plan.kept_rnn) for plan in plans] == [(7, 4), (5, 3), (3, 2), (1, 1)]
+    single = parse(
+        "--num_keep_cnn 1", "--num_keep_rnn 1", "--epochs 4", "--frozen_epochs 0", edges=([4], [5])
+    )
+    assert len(stage_plans(single)) == 1
+    assert kept_edges(single) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--epochs 1 2", "--epochs has 2 values; expected 1 or 3 (one per stage)"),
+        ("--frozen_epochs 1 2 3 4", "--frozen_epochs has 4 values; expected 1 or 3"),
+        ("--dropout_rate 0.1 0.2", "--dropout_rate has 2 values; expected 1 or 3"),
+        ("--frozen_epochs 1 16 1", "--frozen_epochs is 16 in stage 2; expected 0 to 15"),
+        ("--epochs 3", "--frozen_epochs is 15 in stage 1; expected 0 to 3"),
+        ("--num_keep_cnn 9 3 1", "--num_keep_cnn is [9, 3, 1]; expected numbers that fall"),
+        ("--num_keep_cnn 6 3 2", "--num_keep_cnn is [6, 3, 2]"),
+        ("--num_keep_rnn 3 3 1", "--num_keep_rnn is [3, 3, 1]"),
+        ("--num_keep_cnn 6 1", "--num_keep_rnn has 3 values; expected 2, as --num_keep_cnn"),
+    ],
+)
+def test_flags_that_do_not_fit_are_named(line, message):
+    with pytest.raises(ValueError, match=r"^--") as error:
+        stage_plans(parse(line))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [
+        (([4, 3, 2], [5]), "--num_keep_cnn_edges has 3 values; expected 1 or 2 (one per stage but"),
+        (([4], [5, 4, 3]), "--num_keep_rnn_edges has 3 values"),
+        (([1], [5]), "--num_keep_cnn_edges is [1, 1]; expected numbers of at least 2"),
+        (([3, 4], [5]), "--num_keep_cnn_edges is [3, 4]; expected .* that don't rise"),
+        (([4], [3, 5]), "--num_keep_rnn_edges is [3, 5]"),
+    ],
+)
+def test_edges_that_do_not_fit_are_named(edges, message):
+    with pytest.raises(ValueError, match=r"^--") as error:
+        kept_edges(parse(edges=edges))
+    for part in message.split(".*"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["--epochs 0", "--frozen_epochs -1", "--dropout_rate 1.1", "--max_skip_connects 9",
+     "--num_keep_cnn 6 3 0", "--max_skip_connects -1", "--epochs 2.5", "--epochs"],
+)  # fmt: skip
+def test_values_out_of_range_leave_with_one_line(line, capsys):
+    with pytest.raises(SystemExit) as leave:
+        parse(line)
+    assert leave.value.code == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert line.split()[0] in message
+
+
+def test_skip_dropout_of_a_plan_falls_then_starts_anew():
+    plan = stage_plans(parse("--epochs 4", "--frozen_epochs 2", "--dropout_rate 0.1 0.2 0.4"))[2]
+    rates = [plan.skip_dropout(epoch) for epoch in range(4)]
+    assert rates[:3] == pytest.approx([0.3, 0.2, 0.4])
+    assert 0 < rates[3] < 0.4
+
+
+def test_alphas_are_stepped_as_the_paper_says():
+    options = stage_alpha_options(parse("--clip=0.5"))
+    assert options == ((0.5, 0.999), 0.5, False)
+    args = parse()
+    assert (args.arch_lr, args.arch_weight_decay, args.max_skip_connects) == (6e-4, 1e-3, 2)
