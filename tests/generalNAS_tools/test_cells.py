@@ -23,15 +23,6 @@ FIXED_CELLS = ["fixed_cell_normal", "fixed_cell_reduction", "fixed_cell_reductio
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Tiny tensors: more threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def tensor(array):
     return torch.from_numpy(array)
 

@@ -18,15 +18,6 @@ from generalNAS_tools.operations import (
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Tiny tensors: more threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def rows(*shape):
     return torch.randn(*shape, dtype=torch.float64)
 
