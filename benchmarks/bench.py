@@ -59,8 +59,8 @@ def parse_options() -> argparse.Namespace:
     add = parser.add_argument
     add("--seq_size", type=whole(1), default=1000, help="sequence length in bp")
     add("--num_targets", type=whole(1), default=919, help="number of targets")
-    add("--batch_size", type=whole(2), default=16, help="sequences a step")
-    add("--repeats", type=whole(1), default=5, help="timed runs of each form")
+    add("--batch_size", type=whole(2), default=64, help="sequences a step")
+    add("--repeats", type=whole(1), default=3, help="timed runs of each form")
     add("--threads", type=whole(1), default=torch.get_num_threads(), help="CPU threads")
     add("--device", default="auto", help="cpu or cuda")
     add("--amp", action="store_true", help="bfloat16 in the fast form")

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -118,6 +119,8 @@ def seed_everything(seed: int) -> None:
 
 def run_command(main: Callable[[], None]) -> None:
     """Runs a script: bad input is one line and exit code 2, a signal 128 and its number."""
+    # A run resumed between its last step and its epoch's end moves the schedule first, rightly.
+    warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
     try:
         main()
     except ValueError as error:

@@ -5,6 +5,7 @@ Dimension letters: B batch, L sequence length (bp).
 
 import functools
 import os
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from generalNAS_tools.packed_cache import CHANNELS, HEADER_BYTES, packed_cache
 
 _COPY_BYTES = 64 << 20
 _CHECK_BATCH = 1024
+_SAMPLE = 1000
+"""Records whose bits go into the fingerprint."""
 
 
 class Batch(NamedTuple):
@@ -50,14 +53,16 @@ class PackedSplit:
         layout = cache.layout
         self.path = path
         self.num_sequences, self.seq_size, self.num_targets = layout
-        self.fingerprint = (
-            f"{self.num_sequences} sequences of {self.seq_size} bp, {self.num_targets} targets, "
-            f"{path.stat().st_size} bytes"
-        )
         shape = (layout.num_sequences, layout.record_bytes)
         self._records = np.memmap(cache.path, np.uint8, "r", offset=HEADER_BYTES, shape=shape)
         self._sequence_bytes = layout.sequence_bytes
         self._resident: Tensor | None = None
+        sample = self._records[:: max(1, self.num_sequences // _SAMPLE)]
+        self.fingerprint = (
+            f"{self.num_sequences} sequences of {self.seq_size} bp, {self.num_targets} targets, "
+            f"checksum {zlib.crc32(sample.tobytes()):08x} of every "
+            f"{max(1, self.num_sequences // _SAMPLE)}th record"
+        )
 
     def to_device(self, device: torch.device) -> bool:
         """Keeps the packed records on the device if they take at most half of its free memory.

@@ -1,0 +1,89 @@
+"""Every command in the README runs, with this test's paths and budgets; so does the demo."""
+
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from tests.scripts.runs import GENOTYPE, ROOT, run_here, write_genotype
+
+SMALL = {
+    "init_channels": 2,
+    "layers": 2,
+    "num_steps": 2,
+    "batch_size": 8,
+    "epochs": 2,
+    "frozen_epochs": 1,
+    "num_samples": 4,
+    "iterations": 1,
+    "budget": 1,
+    "pretrain_epochs": 1,
+    "num_init_archs": 20,
+    "num_ops": 13,
+    "train_supernet_epochs": 1,
+    "gcn_epochs": 2,
+    "generate_num": 6,
+    "bo_sample_num": 3,
+}
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def readme_commands():
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("python ")]
+
+
+def demo_commands():
+    result = subprocess.run(
+        ["make", "-n", "-o", ".venv/installed", "-o", "data/demo/test.mat", "demo"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = result.stdout.replace("\\\n", " ").splitlines()
+    return [line.replace(".venv/bin/", "", 1) for line in lines if ".py" in line]
+
+
+def run(command, toy, folder):
+    """Runs a command with its results in `folder`, on the toy data."""
+    _, script, *line = shlex.split(command.replace("$DATA", " ".join(toy_data(toy))))
+    line = [re.sub(r"=data/\w+/", f"={toy.folder}/data/", part) for part in line]
+    line = [part.replace("=results/", f"={folder}/") for part in line]
+    small = [f"--{name}={value}" for name, value in SMALL.items() if takes(script, name)]
+    return run_here(script, [*line, *small, "--device=cpu"])
+
+
+def takes(script, flag):
+    """Whether a script has a numeric flag: it then complains about the value."""
+    return f"argument --{flag}: " in run_here(script, [f"--{flag}=nothing"]).stderr
+
+
+def toy_data(toy):
+    return [f"--{name}={path}" for name, path in toy.data_flags().items()]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    write_genotype(folder / "darts_search" / "darts_geno-darts_1.npy", GENOTYPE)
+    return folder
+
+
+def test_the_readme_names_every_script():
+    scripts = {path.name for path in ROOT.glob("train_genomic*.py")}
+    named = {shlex.split(command)[1] for command in readme_commands()}
+    assert scripts <= named
+
+
+@pytest.mark.parametrize("command", readme_commands())
+def test_a_command_of_the_readme(command, toy, results):
+    outcome = run(command, toy, results)
+    assert outcome.code == 0, outcome.stderr
+
+
+def test_the_demo(toy, tmp_path):
+    commands = demo_commands()
+    assert len(commands) == 3
+    for command in commands:
+        outcome = run(command, toy, tmp_path)
+        assert outcome.code == 0, outcome.stderr
+    assert (tmp_path / "demo" / "metrics_test-test.json").is_file()
