@@ -92,7 +92,7 @@ def draw_genotype(genotype: Genotype, path: str | os.PathLike[str]) -> None:
             bbox_to_anchor=(0.5, 1),
             frameon=False,
         )
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_alphas(history: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
@@ -117,7 +117,7 @@ def draw_alphas(history: Mapping[str, Array], path: str | os.PathLike[str]) -> N
                 f"{name} weights have shape {weights.shape}; expected (epochs, *{expected})"
             )
         _draw_heat_map(figure.add_axes((0.085 + column * 0.32, 0.04, 0.2, 0.92)), weights, cell)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
@@ -146,7 +146,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.legend()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _known(row: Mapping[str, Any], key: str) -> bool:
@@ -198,6 +198,7 @@ def _draw_heat_map(axes: Axes, weights: Array, cell: _Cell) -> None:
     bar.set_label("softmax weight")
 
 
-def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Writes a figure as PNG, whole or not at all."""
     with atomic_write(path) as file:
         figure.savefig(file, format="png")
