@@ -59,8 +59,9 @@ def draw_halving(
             axes.plot(epochs, f1, color=colour, marker="o", markersize=3, zorder=2 + stays)
         for rung in plan:
             axes.axvline(rung.epochs, color="0.4", linestyle="--", linewidth=1)
-            text = f" {rung.candidates} → {rung.survivors}"
-            axes.text(rung.epochs, 1, text, transform=axes.get_xaxis_transform(), va="bottom")
+            text = f"{rung.candidates} → {1 if rung is plan[-1] else rung.survivors}"
+            above = {"transform": axes.get_xaxis_transform(), "va": "bottom", "ha": "center"}
+            axes.text(rung.epochs, 1, text, **above)
         axes.set_title(f"Bracket {number}", pad=22)
         axes.set(xlabel="epochs of the candidate", ylabel="validation F1")
         _finish(axes)
