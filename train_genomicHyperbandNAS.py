@@ -7,6 +7,7 @@ schedule. Several --brackets share the same total of epochs between wide and lon
 """
 
 import argparse
+import logging
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
 from randomSearch_and_Hyperband_Tools.sampling_options import make_sampling_parser
 from randomSearch_and_Hyperband_Tools.score_pictures import draw_halving, draw_scores
 from randomSearch_and_Hyperband_Tools.scores import Scores
+
+log = logging.getLogger(__name__)
 
 
 def parse_options() -> argparse.Namespace:
@@ -73,6 +76,7 @@ def main() -> None:
         run.enter(bracket=bracket + 1, epoch=0)
 
     winner = scores.winner()
+    log.info("candidate %d wins with validation F1 %.4f", winner + 1, scores[winner].f1)
     draw_scores(scores, run.files.path("scores", "png"))
     draw_halving(run.history, plans, winner, path=run.files.path("halving", "png"))
     draw_genotype(genotypes[winner], run.files.path("genotype", "png"))

@@ -6,6 +6,7 @@ epochs this is the arm that every search should beat (Li & Talwalkar, UAI 2019).
 """
 
 import argparse
+import logging
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
 from randomSearch_and_Hyperband_Tools.sampling_options import make_sampling_parser
 from randomSearch_and_Hyperband_Tools.score_pictures import draw_scores
 from randomSearch_and_Hyperband_Tools.scores import Scores
+
+log = logging.getLogger(__name__)
 
 
 def parse_options() -> argparse.Namespace:
@@ -42,6 +45,7 @@ def main() -> None:
         del candidate  # memory never holds two networks
 
     winner = scores.winner()
+    log.info("candidate %d wins with validation F1 %.4f", winner + 1, scores[winner].f1)
     draw_scores(scores, run.files.path("scores", "png"))
     draw_genotype(genotypes[winner], run.files.path("genotype", "png"))
     run.files.write_genotype(genotypes[winner])

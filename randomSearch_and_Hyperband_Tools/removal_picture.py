@@ -71,8 +71,8 @@ def _draw_rounds(
     for removal in removals:
         if removal.removed:
             rounds[removal.edge, primitives.index(removal.primitive)] = removal.round
-    light = {"vmin": 0, "vmax": 2 * max((r.round for r in removals), default=1)}
-    axes.imshow(rounds, aspect="auto", interpolation="nearest", cmap="YlGnBu", **light)
+    light = 2 * max((r.round for r in removals), default=1)
+    axes.imshow(rounds, aspect="auto", interpolation="nearest", cmap="YlGnBu", vmin=0, vmax=light)
     axes.set_facecolor("0.9")
     for edge, primitive in np.argwhere(start):
         left = rounds[edge, primitive]

@@ -60,8 +60,8 @@ def draw_halving(
         for rung in plan:
             axes.axvline(rung.epochs, color="0.4", linestyle="--", linewidth=1)
             text = f"{rung.candidates} → {1 if rung is plan[-1] else rung.survivors}"
-            above = {"transform": axes.get_xaxis_transform(), "va": "bottom", "ha": "center"}
-            axes.text(rung.epochs, 1, text, **above)
+            above = axes.get_xaxis_transform()
+            axes.text(rung.epochs, 1, text, transform=above, va="bottom", ha="center")
         axes.set_title(f"Bracket {number}", pad=22)
         axes.set(xlabel="epochs of the candidate", ylabel="validation F1")
         _finish(axes)

@@ -62,7 +62,10 @@ def random_mixing(masks, seed):
     generator = torch.Generator().manual_seed(seed)
     weights = mask_mixing(masks, torch.device("cpu"))
     return MixingWeights(
-        *((w * torch.rand(w.shape, generator=generator)).double().requires_grad_() for w in weights)
+        *(
+            (w * torch.rand(w.shape, generator=generator)).double().requires_grad_()
+            for w in weights
+        )
     )
 
 
