@@ -129,8 +129,10 @@ def train_candidate(
         run.clock.start_epoch()
     run.track()
     rows = [row for row in run.history if row["candidate"] == candidate.number + 1]
+    last = {"acc_valid": math.nan, "valid_loss": math.nan} if diverged else rows[-1]
     return Score(
-        math.nan if diverged else rows[-1]["acc_valid"],
+        last["acc_valid"],
+        last["valid_loss"],
         sum(parameter.numel() for parameter in network.parameters()),
         len(rows),
         round(sum(row["seconds"] for row in rows), 3),

@@ -14,12 +14,14 @@ class Score(NamedTuple):
 
     Attributes:
         f1: on the validation set after its last epoch; NaN if it diverged.
+        valid_loss: likewise.
         parameters: number of them.
         epochs: that it trained, the one in which it diverged left out.
         seconds: that they took.
     """
 
     f1: float
+    valid_loss: float
     parameters: int
     epochs: int
     seconds: float
@@ -39,17 +41,16 @@ class Scores:
 
     def best(self, numbers: Iterable[int], keep: int) -> list[int]:
         """Up to `keep` of these candidates, best first; those that diverged are out."""
-        scores = {number: self[number].f1 for number in numbers}
-        return [n for n in survivors(scores, keep) if not math.isnan(scores[n])]
+        best = self._by_score(numbers)[:keep]
+        return [number for number in best if not self._diverged(number)]
 
     def ranking(self) -> list[int]:
         """All candidates: who trained longest first, by F1 among these; the diverged last."""
-        scores = {number: score.f1 for number, score in self._scores.items()}
 
-        def trained(number: int) -> float:
-            return -1.0 if math.isnan(scores[number]) else self[number].epochs
+        def untrained(number: int) -> tuple[bool, int]:
+            return self._diverged(number), -self[number].epochs
 
-        return sorted(survivors(scores, len(scores)), key=trained, reverse=True)
+        return sorted(self._by_score(self._scores), key=untrained)
 
     def winner(self) -> int:
         """The first of the ranking.
@@ -58,7 +59,7 @@ class Scores:
             ValueError: all candidates diverged.
         """
         first = self.ranking()[0]
-        if math.isnan(self[first].f1):
+        if self._diverged(first):
             raise ValueError(
                 f"all {len(self._scores)} candidates diverged; try --restart with a lower "
                 "--rhn_lr, --cnn_lr or --clip"
@@ -85,3 +86,12 @@ class Scores:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes a state back."""
         self._scores = {number: Score(*values) for number, values in state["scores"].items()}
+
+    def _by_score(self, numbers: Iterable[int]) -> list[int]:
+        chosen = {number: self[number] for number in numbers}
+        losses = {number: score.valid_loss for number, score in chosen.items()}
+        f1 = {number: score.f1 for number, score in chosen.items()}
+        return survivors(f1, len(f1), losses=losses)
+
+    def _diverged(self, number: int) -> bool:
+        return math.isnan(self[number].f1)

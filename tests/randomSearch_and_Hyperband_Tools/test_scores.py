@@ -13,8 +13,8 @@ from randomSearch_and_Hyperband_Tools.scores import Score, Scores
 
 def scores_of(*pairs):
     scores = Scores()
-    for number, (f1, epochs) in enumerate(pairs):
-        scores[number] = Score(f1, 100 + number, epochs, 1.5)
+    for number, (f1, epochs, *loss) in enumerate(pairs):
+        scores[number] = Score(f1, loss[0] if loss else 0.6, 100 + number, epochs, 1.5)
     return scores
 
 
@@ -31,6 +31,12 @@ def test_the_best_of_some():
     assert scores.best([2], 1) == []
 
 
+def test_the_loss_decides_between_equals():
+    scores = scores_of((0.0, 1, 0.5), (0.0, 1, 0.3), (0.1, 1, 0.9), (0.0, 1, 0.3))
+    assert scores.best(range(4), 3) == [2, 1, 3]
+    assert scores.ranking() == [2, 1, 3, 0]
+
+
 def test_no_winner_among_the_diverged():
     with pytest.raises(ValueError, match=r"^all 2 candidates diverged; try --restart"):
         scores_of((math.nan, 0), (math.nan, 2)).winner()
@@ -40,7 +46,7 @@ def test_the_state_comes_back():
     scores, other = scores_of((0.9, 1), (0.2, 3)), Scores()
     other.load_state_dict(scores.state_dict())
     assert other.ranking() == [1, 0]
-    assert other[0] == Score(0.9, 100, 1, 1.5)
+    assert other[0] == Score(0.9, 0.6, 100, 1, 1.5)
 
 
 class Run:
