@@ -27,6 +27,7 @@ check: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.stages
+	$(BIN)/python -m benchmarks.osp_validation
 
 # Rates and clipping that suit a set this small; the real data keep the defaults.
 DEMO_NETWORK := --init_channels=4 --layers=3 --batch_size=64 --clip=1

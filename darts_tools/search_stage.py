@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from darts_tools.alphas import Alphas
 from darts_tools.architect import Architect
@@ -15,7 +15,8 @@ from generalNAS_tools.network import NetworkOutput
 from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.run_directory import Stateful
 from generalNAS_tools.supernet import Supernet
-from generalNAS_tools.train_loop import evaluate, figures_row, train_epoch, validates
+from generalNAS_tools.train_loop import validates
+from generalNAS_tools.training_epoch import training_epoch
 
 
 class AlphaOptions(NamedTuple):
@@ -38,7 +39,7 @@ class SearchStage(NamedTuple):
     supernet: Supernet
     alphas: Alphas
     optimizer: torch.optim.SGD
-    schedule: LRScheduler
+    schedule: CosineAnnealingLR
     architect: Architect
 
     def stateful(self) -> Mapping[str, Stateful]:
@@ -112,23 +113,12 @@ def search_epoch(
         epoch: the stage's epoch, from 0.
         frozen: leave the alphas as they are.
     """
-    train = train_epoch(
+    return training_epoch(
         stage.supernet,
         stage.forward,
         stage.optimizer,
-        split=setup.splits.train,
-        run=setup.run,
-        options=setup.loop,
+        schedule=stage.schedule,
+        setup=setup,
+        validate=validates(args, epoch),
         before_step=None if frozen else stage.architect.step,
     )
-    valid = None
-    if validates(args, epoch):
-        valid = evaluate(
-            stage.supernet,
-            stage.forward,
-            split=setup.splits.valid,
-            run=setup.run,
-            options=setup.loop,
-        )
-    stage.schedule.step()
-    return figures_row(train, valid)

@@ -47,6 +47,15 @@ def cosine_schedule(
     return CosineAnnealingLR(optimizer, epochs or args.epochs, eta_min=args.learning_rate_min)
 
 
+def step_schedule(schedule: CosineAnnealingLR) -> None:
+    """Ends an epoch; a run longer than the schedule stays at its minimum.
+
+    torch's schedule would rise again.
+    """
+    if schedule.last_epoch < schedule.T_max:
+        schedule.step()
+
+
 @dataclass(frozen=True)
 class Clipping:
     """Largest gradient norms.

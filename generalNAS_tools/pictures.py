@@ -93,7 +93,7 @@ def draw_genotype(genotype: Genotype, path: str | os.PathLike[str]) -> None:
             bbox_to_anchor=(0.5, 1),
             frameon=False,
         )
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_alphas(
@@ -127,7 +127,7 @@ def draw_alphas(
     if len(set(stages)) > 1:
         hint = "grey: dropped operations    hatched: discarded edges"
         figure.text(0.5, 0.004, hint, ha="center", fontsize=12)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
@@ -156,7 +156,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.legend()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _known(row: Mapping[str, Any], key: str) -> bool:
@@ -235,6 +235,7 @@ def _draw_stages(axes: Axes, stages: Sequence[int]) -> None:
         )
 
 
-def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Writes a figure as PNG, whole or not at all."""
     with atomic_write(path) as file:
         figure.savefig(file, format="png")

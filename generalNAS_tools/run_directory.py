@@ -50,6 +50,10 @@ class Stopped(Exception):  # noqa: N818 - not an error
         self.number = number
 
 
+class Diverged(ValueError):  # noqa: N818 - said of a network
+    """A loss or a weight is not finite."""
+
+
 class RunDirectory:
     """The files of one run, named by `save` within `folder`.
 
@@ -121,6 +125,11 @@ class RunDirectory:
             ) from error
         log.info("continuing at epoch %d", len(self.history) + 1)
 
+    @property
+    def continues(self) -> bool:
+        """Whether the next `track` will take back a saved state."""
+        return self._saved is not None
+
     def epochs(self, total: int) -> Iterator[int]:
         """The epochs of the current stage that are still to do, counted from 0."""
         yield from range(self.cursor.get("epoch", 0), total)
@@ -136,7 +145,7 @@ class RunDirectory:
             row: the epoch's figures; None for those not measured.
 
         Raises:
-            ValueError: a loss or a weight is not finite; the last good checkpoint stays.
+            Diverged: a loss or a weight is not finite; the last good checkpoint stays.
         """
         self.check_finite(row)
         seconds = round(self.clock.epoch_seconds(), 3)
@@ -152,11 +161,11 @@ class RunDirectory:
         """Checks an epoch's losses and all weights.
 
         Raises:
-            ValueError: one is not finite; the last good checkpoint stays.
+            Diverged: one is not finite; the last good checkpoint stays.
         """
         for name in ("train_loss", "valid_loss"):
             if row.get(name) is not None and not math.isfinite(row[name]):
-                raise ValueError(self._not_finite(f"{name} is {row[name]}"))
+                raise self._not_finite(f"{name} is {row[name]}")
         self._check_weights()
 
     def stop_if_asked(self, partial: dict[str, Any] | None = None) -> None:
@@ -175,7 +184,7 @@ class RunDirectory:
         if self.partial is not None:
             self._check_weights()
             if not all_finite(self.partial):
-                raise ValueError(self._not_finite("train_loss is not finite"))
+                raise self._not_finite("train_loss is not finite")
             self.partial["seconds"] = self.clock.epoch_seconds()
             self.save_checkpoint()
         raise Stopped(self.stop_signal)
@@ -184,10 +193,10 @@ class RunDirectory:
         """Logs how far the epoch is.
 
         Raises:
-            ValueError: the loss is not finite; the last good checkpoint stays.
+            Diverged: the loss is not finite; the last good checkpoint stays.
         """
         if not math.isfinite(loss):
-            raise ValueError(self._not_finite(f"train_loss is {loss} at step {step}"))
+            raise self._not_finite(f"train_loss is {loss} at step {step}")
         log.info("%s", self.clock.step_line(len(self.history) + 1, step, steps, loss=loss))
 
     def save_checkpoint(self) -> None:
@@ -225,10 +234,10 @@ class RunDirectory:
     def _check_weights(self) -> None:
         for name, target in self._tracked.items():
             if not all_finite(target.state_dict()):
-                raise ValueError(self._not_finite(f"the state of the {name} is not finite"))
+                raise self._not_finite(f"the state of the {name} is not finite")
 
-    def _not_finite(self, what: str) -> str:
-        return (
+    def _not_finite(self, what: str) -> Diverged:
+        return Diverged(
             f"epoch {len(self.history) + 1}: {what}; the run stops, the last good state is in "
             f"{self._checkpoint}; try --restart with a lower --rhn_lr, --cnn_lr or --clip"
         )

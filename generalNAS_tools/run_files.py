@@ -45,16 +45,20 @@ class RunFiles:
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Writes the history as CSV and as the array files."""
-        columns = list(dict.fromkeys(name for row in history for name in row))
-        text = io.StringIO()
-        table = csv.DictWriter(text, columns, lineterminator="\n")
-        table.writeheader()
-        table.writerows(history)
-        with atomic_write(self.path("history", "csv")) as file:
-            file.write(text.getvalue().encode())
+        self.write_table("history", history)
         for name, column in ARRAYS.items():
             values = [row[column] for row in history if row.get(column) is not None]
             self.write_array(name, values)
+
+    def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Writes rows as CSV; a column for every key."""
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        text = io.StringIO()
+        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        with atomic_write(self.path(name, "csv")) as file:
+            file.write(text.getvalue().encode())
 
     def write_array(self, name: str, values: Any) -> None:
         """Writes numbers as an array file."""

@@ -58,6 +58,10 @@ class Clock:
         """Seconds since the epoch began, interruptions left out."""
         return time.monotonic() - self._start
 
+    def start_epoch(self) -> None:
+        """An epoch begins."""
+        self._start = time.monotonic()
+
     def step_line(self, epoch: int, step: int, steps: int, *, loss: float) -> str:
         """One line on the epoch so far."""
         seconds = self.epoch_seconds()
@@ -70,7 +74,7 @@ class Clock:
     def line(self, history: Sequence[Mapping[str, Any]]) -> str:
         """One line on the epoch just ended; starts the next one."""
         row = history[-1]
-        self._start = time.monotonic()
+        self.start_epoch()
         self._recent = [*self._recent[-4:], row["seconds"]]
         of_total = f"/{self.total_epochs}" if self.total_epochs else ""
         figures = [

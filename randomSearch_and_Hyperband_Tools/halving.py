@@ -107,20 +107,25 @@ def plan_epochs(plan: list[Rung]) -> int:
     )
 
 
-def survivors(scores: Mapping[int, float], keep: int) -> list[int]:
+def survivors(
+    scores: Mapping[int, float], keep: int, *, losses: Mapping[int, float] | None = None
+) -> list[int]:
     """The `keep` best candidates, best first.
 
-    A tie goes to the lower index; a score that is no number (a diverged network) comes last.
+    A tie goes to the lower loss, then to the lower index; a score that is no number (a diverged
+    network) comes last. Ties are common: after few epochs on rare labels F1 is still 0.
 
     Args:
         scores: index of a candidate → its validation F1, higher is better.
         keep: number of survivors.
+        losses: index of a candidate → its validation loss, if known.
     """
 
-    def rank(index: int) -> tuple[bool, float, int]:
+    def rank(index: int) -> tuple[bool, float, float, int]:
         score = scores[index]
-        diverged = math.isnan(score)
-        return diverged, 0.0 if diverged else -score, index
+        if math.isnan(score):
+            return True, 0.0, 0.0, index
+        return False, -score, losses[index] if losses else 0.0, index
 
     return sorted(scores, key=rank)[:keep]
 

@@ -9,6 +9,7 @@ from generalNAS_tools.optimizers import (
     Clipping,
     cosine_schedule,
     split_parameters,
+    step_schedule,
     weight_optimizer,
 )
 
@@ -87,6 +88,21 @@ def test_the_cosine_of_a_stage_of_its_own_length():
     optimizer.step()
     schedule.step()
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.001, 0.001])
+
+
+def test_a_run_longer_than_the_cosine_stays_at_its_minimum():
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.2)
+    schedule = cosine_schedule(optimizer, ARGS)
+    rates = []
+    for _ in range(9):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        step_schedule(schedule)
+    lowest, top = ARGS.learning_rate_min, 0.2
+    for epoch, rate in enumerate(rates[:4]):
+        expected = lowest + (top - lowest) * (1 + math.cos(math.pi * epoch / 4)) / 2
+        assert math.isclose(rate, expected)
+    assert rates[4:] == [lowest] * 5
 
 
 @pytest.mark.parametrize(

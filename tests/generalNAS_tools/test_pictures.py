@@ -17,7 +17,7 @@ from tests.generalNAS_tools.genotype_cases import EXAMPLE, genotypes
 def figures(monkeypatch):
     """Collects the figures instead of writing them."""
     found = []
-    monkeypatch.setattr(pictures, "_save", lambda figure, path: found.append(figure))
+    monkeypatch.setattr(pictures, "save_figure", lambda figure, path: found.append(figure))
     return found
 
 
@@ -67,7 +67,7 @@ def test_no_global_figure_is_made(tmp_path):
 def test_every_operation_is_labelled_in_its_colour_without_overlap(genotype):
     with pytest.MonkeyPatch.context() as patch:
         found = []
-        patch.setattr(pictures, "_save", lambda figure, path: found.append(figure))
+        patch.setattr(pictures, "save_figure", lambda figure, path: found.append(figure))
         draw_genotype(genotype, "unused")
     renderer = FigureCanvasAgg(found[0]).get_renderer()
     cells = zip(found[0].axes, (genotype.normal, genotype.reduce, genotype.rnn), strict=True)

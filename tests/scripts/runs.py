@@ -57,6 +57,10 @@ class Toy(NamedTuple):
         """Command line of a small search."""
         return _line(self._small(save_dir) | {"frozen_epochs": 1} | flags)
 
+    def sampled(self, save_dir, **flags):
+        """Command line of a small search that samples."""
+        return _line(self._small(save_dir) | flags)
+
     def final(self, save_dir, **flags):
         """Command line of a small final training."""
         path = self.folder / "genotype.npy"
@@ -113,6 +117,10 @@ def _pictures(drawn):
     """Pictures take longer than the toy runs."""
     names = ["darts_tools.alpha_course.draw_" + what for what in ("alphas", "genotype", "curves")]
     names.append("generalNAS_tools.final_training.draw_curves")
+    names += ["generalNAS_tools.pictures.draw_" + what for what in ("genotype", "curves")]
+    tools = "randomSearch_and_Hyperband_Tools"
+    names += [f"{tools}.score_pictures.draw_{what}" for what in ("scores", "halving")]
+    names.append(f"{tools}.removal_picture.draw_removals")
     with contextlib.ExitStack() as stack:
         for name in [] if drawn else names:
             stack.enter_context(mock.patch(name))

@@ -1,0 +1,139 @@
+"""Sampled architectures: trained one at a time, waiting for their turns on disk."""
+
+import argparse
+import logging
+import math
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from generalNAS_tools.checkpoints import (
+    load_weights,
+    random_states,
+    save_weights,
+    set_random_states,
+)
+from generalNAS_tools.command import Setup
+from generalNAS_tools.final_network import FinalNetwork
+from generalNAS_tools.genotypes import Genotype
+from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
+from generalNAS_tools.run_directory import Diverged, Stateful
+from generalNAS_tools.run_files import RunFiles
+from generalNAS_tools.train_loop import validates
+from generalNAS_tools.training_epoch import training_epoch
+from randomSearch_and_Hyperband_Tools.scores import Score
+
+log = logging.getLogger(__name__)
+
+
+class Candidate(NamedTuple):
+    """A sampled architecture in training; `number` counts from 0."""
+
+    number: int
+    network: FinalNetwork
+    optimizer: torch.optim.SGD
+    schedule: CosineAnnealingLR
+
+    def stateful(self) -> dict[str, Stateful]:
+        """Everything that a checkpoint must hold."""
+        return {"network": self.network, "optimizer": self.optimizer, "schedule": self.schedule}
+
+
+class WaitingRoom:
+    """Files of the candidates that wait for their next turn, so that memory holds only one."""
+
+    def __init__(self, files: RunFiles) -> None:
+        self._files = files
+
+    def keep(self, candidate: Candidate) -> None:
+        """Writes all that the candidate's next epoch depends on, atomically.
+
+        Raises:
+            ValueError: the file can't be written.
+        """
+        state = {name: target.state_dict() for name, target in candidate.stateful().items()}
+        path = self._files.path(f"waiting_{candidate.number + 1}", "pt")
+        save_weights(path, state | {"random": random_states()})
+
+    def bring_back(self, candidate: Candidate) -> None:
+        """Puts a new candidate where `keep` found it.
+
+        Raises:
+            ValueError: its file is missing or damaged.
+        """
+        path = self._files.path(f"waiting_{candidate.number + 1}", "pt")
+        state = load_weights(path)
+        try:
+            for name, target in candidate.stateful().items():
+                target.load_state_dict(state[name])
+            set_random_states(state["random"])
+        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path}: doesn't fit its candidate; --restart") from error
+
+    def dismiss(self, numbers: Iterable[int]) -> None:
+        """Removes the files of candidates that are out."""
+        for number in numbers:
+            self._files.path(f"waiting_{number + 1}", "pt").unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Removes whatever an earlier run of this name has left."""
+        name = re.compile(rf"waiting_\d+-{re.escape(self._files.save)}\.pt")
+        for path in self._files.folder.glob("waiting_*"):
+            if name.fullmatch(path.name):
+                path.unlink()
+
+
+def start_candidate(
+    number: int, genotype: Genotype, setup: Setup, *, args: argparse.Namespace
+) -> Candidate:
+    """Builds a candidate's network; its weights depend on --seed and its number alone."""
+    rng = np.random.default_rng([args.seed, number + 1])
+    torch.manual_seed(int(rng.integers(2**63)))
+    network = FinalNetwork(genotype, setup.network, drop_path=args.drop_path_prob)
+    network.to(setup.device)
+    optimizer = weight_optimizer(network, args)
+    return Candidate(number, network, optimizer, cosine_schedule(optimizer, args))
+
+
+def train_candidate(
+    candidate: Candidate, setup: Setup, args: argparse.Namespace, *, epochs: int
+) -> Score:
+    """Trains a tracked candidate until it has had `epochs` epochs; the last one is validated.
+
+    Args:
+        candidate: tracked by the run, which lets go of it at the end.
+        setup: data and options of the run.
+        args: when to validate in between; --epochs, over which the cosine goes.
+        epochs: the total, earlier turns included.
+    """
+    run, network = setup.run, candidate.network
+    diverged = False
+    try:
+        for epoch in run.epochs(epochs):
+            row = training_epoch(
+                network,
+                network,
+                candidate.optimizer,
+                schedule=candidate.schedule,
+                setup=setup,
+                validate=epoch + 1 == epochs or validates(args, epoch),
+            )
+            run.end_epoch({"candidate": candidate.number + 1, **row})
+    except Diverged as error:
+        log.warning("candidate %d is out: %s", candidate.number + 1, error)
+        diverged, run.partial = True, None
+        run.clock.start_epoch()
+    run.track()
+    rows = [row for row in run.history if row["candidate"] == candidate.number + 1]
+    last = {"acc_valid": math.nan, "valid_loss": math.nan} if diverged else rows[-1]
+    return Score(
+        last["acc_valid"],
+        last["valid_loss"],
+        sum(parameter.numel() for parameter in network.parameters()),
+        len(rows),
+        round(sum(row["seconds"] for row in rows), 3),
+    )

@@ -1,0 +1,83 @@
+"""Picture of OSP-NAS: which operation left in which round, at what loss."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from generalNAS_tools.edge_masks import CNN_EDGES, RHN_EDGES, Masks
+from generalNAS_tools.genotypes import CNN_PRIMITIVES, RHN_PRIMITIVES
+from generalNAS_tools.graph_drawing import DPI
+from generalNAS_tools.pictures import PALETTE, save_figure
+from randomSearch_and_Hyperband_Tools.removals import Removal
+
+PANELS = {
+    "normal": ("Normal cell", CNN_EDGES, CNN_PRIMITIVES),
+    "reduce": ("Reduction cell", CNN_EDGES, CNN_PRIMITIVES),
+    "rnn": ("RHN cell", RHN_EDGES, RHN_PRIMITIVES),
+}
+
+
+def draw_removals(removals: Sequence[Removal], start: Masks, path: str | os.PathLike[str]) -> None:
+    """Draws per kind of cell the losses of the tried removals, and the round each operation left.
+
+    Args:
+        removals: all that were tried.
+        start: the masks of the first supernet.
+        path: PNG file to write.
+    """
+    figure = Figure(figsize=(22, 18), dpi=DPI, layout="constrained")
+    panels = figure.subplots(2, len(PANELS), height_ratios=[1, 2.5])
+    for column, (cell, (title, edges, primitives)) in enumerate(PANELS.items()):
+        of_cell = [removal for removal in removals if removal.cell == cell]
+        panels[0, column].set_title(title, fontsize=14)
+        _draw_losses(panels[0, column], of_cell, primitives)
+        labels = [f"{edge.state} → {edge.node}" for edge in edges]
+        _draw_rounds(panels[1, column], of_cell, getattr(start, cell), labels, primitives)
+    save_figure(figure, path)
+
+
+def _draw_losses(axes: Axes, removals: Sequence[Removal], primitives: Sequence[str]) -> None:
+    """One point per tried removal: full if the operation left, hollow if it stayed."""
+    for removed in (True, False):
+        for index, primitive in enumerate(primitives[1:], 1):
+            tried = [r for r in removals if r.primitive == primitive and r.removed is removed]
+            axes.plot(
+                [r.round for r in tried],
+                [r.valid_loss for r in tried],
+                "o",
+                color=PALETTE[index],
+                fillstyle="full" if removed else "none",
+                label=primitive if removed else None,
+            )
+    axes.set(xlabel="round (hollow: stayed)", ylabel="validation loss without it")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def _draw_rounds(
+    axes: Axes,
+    removals: Sequence[Removal],
+    start: np.ndarray,
+    edges: Sequence[str],
+    primitives: Sequence[str],
+) -> None:
+    """The round of every removal as a number and a colour; what never left is marked."""
+    rounds = np.full(start.shape, np.nan)
+    for removal in removals:
+        if removal.removed:
+            rounds[removal.edge, primitives.index(removal.primitive)] = removal.round
+    light = 2 * max((r.round for r in removals), default=1)
+    axes.imshow(rounds, aspect="auto", interpolation="nearest", cmap="YlGnBu", vmin=0, vmax=light)
+    axes.set_facecolor("0.9")
+    for edge, primitive in np.argwhere(start):
+        left = rounds[edge, primitive]
+        text, colour = ("stays", "C3") if np.isnan(left) else (str(int(left)), "black")
+        axes.text(primitive, edge, text, ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(range(len(primitives)), primitives, rotation=45, ha="right", fontsize=9)
+    axes.set_yticks(range(len(edges)), edges, fontsize=8)
+    axes.set(xlabel="round in which it left", ylabel="edge (state → node)")

@@ -1,0 +1,97 @@
+"""Scores of sampled architectures: who is best, and the table of all."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from generalNAS_tools.genotypes import Genotype
+from generalNAS_tools.run_directory import RunDirectory
+from randomSearch_and_Hyperband_Tools.halving import survivors
+
+
+class Score(NamedTuple):
+    """What a candidate reached.
+
+    Attributes:
+        f1: on the validation set after its last epoch; NaN if it diverged.
+        valid_loss: likewise.
+        parameters: number of them.
+        epochs: that it trained, the one in which it diverged left out.
+        seconds: that they took.
+    """
+
+    f1: float
+    valid_loss: float
+    parameters: int
+    epochs: int
+    seconds: float
+
+
+class Scores:
+    """The candidates' scores so far, by number; a state for checkpoints."""
+
+    def __init__(self) -> None:
+        self._scores: dict[int, Score] = {}
+
+    def __getitem__(self, number: int) -> Score:
+        return self._scores[number]
+
+    def __setitem__(self, number: int, score: Score) -> None:
+        self._scores[number] = score
+
+    def best(self, numbers: Iterable[int], keep: int) -> list[int]:
+        """Up to `keep` of these candidates, best first; those that diverged are out."""
+        best = self._by_score(numbers)[:keep]
+        return [number for number in best if not self._diverged(number)]
+
+    def ranking(self) -> list[int]:
+        """All candidates: who trained longest first, by F1 among these; the diverged last."""
+
+        def untrained(number: int) -> tuple[bool, int]:
+            return self._diverged(number), -self[number].epochs
+
+        return sorted(self._by_score(self._scores), key=untrained)
+
+    def winner(self) -> int:
+        """The first of the ranking.
+
+        Raises:
+            ValueError: all candidates diverged.
+        """
+        first = self.ranking()[0]
+        if self._diverged(first):
+            raise ValueError(
+                f"all {len(self._scores)} candidates diverged; try --restart with a lower "
+                "--rhn_lr, --cnn_lr or --clip"
+            )
+        return first
+
+    def write(self, run: RunDirectory, genotypes: Sequence[Genotype]) -> None:
+        """Writes the table scores-<save>.csv, best first."""
+        rows = [
+            {
+                "rank": rank,
+                "candidate": number + 1,
+                **self[number]._asdict(),
+                "genotype": genotypes[number].to_json(),
+            }
+            for rank, number in enumerate(self.ranking(), 1)
+        ]
+        run.files.write_table("scores", rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain tuples by number."""
+        return {"scores": {number: tuple(score) for number, score in self._scores.items()}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes a state back."""
+        self._scores = {number: Score(*values) for number, values in state["scores"].items()}
+
+    def _by_score(self, numbers: Iterable[int]) -> list[int]:
+        chosen = {number: self[number] for number in numbers}
+        losses = {number: score.valid_loss for number, score in chosen.items()}
+        f1 = {number: score.f1 for number, score in chosen.items()}
+        return survivors(f1, len(f1), losses=losses)
+
+    def _diverged(self, number: int) -> bool:
+        return math.isnan(self[number].f1)

@@ -1,0 +1,82 @@
+import csv
+import math
+
+import numpy as np
+import pytest
+
+from generalNAS_tools.run_files import RunFiles
+from randomSearch_and_Hyperband_Tools.halving import halving_plan
+from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
+from randomSearch_and_Hyperband_Tools.score_pictures import draw_halving, draw_scores
+from randomSearch_and_Hyperband_Tools.scores import Score, Scores
+
+
+def scores_of(*pairs):
+    scores = Scores()
+    for number, (f1, epochs, *loss) in enumerate(pairs):
+        scores[number] = Score(f1, loss[0] if loss else 0.6, 100 + number, epochs, 1.5)
+    return scores
+
+
+def test_who_trained_longest_ranks_first():
+    scores = scores_of((0.9, 1), (0.2, 3), (0.5, 3), (math.nan, 3), (0.95, 1), (0.5, 3))
+    assert scores.ranking() == [2, 5, 1, 4, 0, 3]
+    assert scores.winner() == 2
+
+
+def test_the_best_of_some():
+    scores = scores_of((0.9, 1), (0.2, 1), (math.nan, 1), (0.5, 1))
+    assert scores.best([1, 2, 3], 2) == [3, 1]
+    assert scores.best([1, 2, 3], 3) == [3, 1]
+    assert scores.best([2], 1) == []
+
+
+def test_the_loss_decides_between_equals():
+    scores = scores_of((0.0, 1, 0.5), (0.0, 1, 0.3), (0.1, 1, 0.9), (0.0, 1, 0.3))
+    assert scores.best(range(4), 3) == [2, 1, 3]
+    assert scores.ranking() == [2, 1, 3, 0]
+
+
+def test_no_winner_among_the_diverged():
+    with pytest.raises(ValueError, match=r"^all 2 candidates diverged; try --restart"):
+        scores_of((math.nan, 0), (math.nan, 2)).winner()
+
+
+def test_the_state_comes_back():
+    scores, other = scores_of((0.9, 1), (0.2, 3)), Scores()
+    other.load_state_dict(scores.state_dict())
+    assert other.ranking() == [1, 0]
+    assert other[0] == Score(0.9, 0.6, 100, 1, 1.5)
+
+
+class Run:
+    def __init__(self, folder):
+        self.files = RunFiles(str(folder), save="a", method="test")
+
+
+def test_the_table(tmp_path):
+    genotypes = distinct_genotypes(np.random.default_rng(0), 3)
+    scores_of((0.1, 1), (math.nan, 0), (0.4, 1)).write(Run(tmp_path), genotypes)
+    rows = list(csv.DictReader((tmp_path / "scores-a.csv").read_text().splitlines()))
+    assert [(row["rank"], row["candidate"], row["f1"]) for row in rows] == [
+        ("1", "3", "0.4"),
+        ("2", "1", "0.1"),
+        ("3", "2", "nan"),
+    ]
+    assert [row["parameters"] for row in rows] == ["102", "100", "101"]
+    assert rows[0]["genotype"] == genotypes[2].to_json()
+
+
+def test_pictures_of_any_outcome(tmp_path):
+    """Diverged candidates, rungs without a validation in between, a single rung."""
+    scores = scores_of((0.1, 1), (math.nan, 0), (0.4, 2))
+    draw_scores(scores, tmp_path / "scores.png")
+    history = [
+        {"candidate": 1, "acc_valid": 0.1},
+        {"candidate": 3, "acc_valid": None},
+        {"candidate": 3, "acc_valid": 0.4},
+    ]
+    plan = halving_plan(3, budget=1, iterations=1)
+    draw_halving(history, [plan, plan], 2, path=tmp_path / "halving.png")
+    for name in ("scores", "halving"):
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
