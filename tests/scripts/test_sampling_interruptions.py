@@ -64,12 +64,15 @@ def kill():
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_any_event(script, seed, toy, undisturbed, tmp_path):
-    """One run is killed again and again, a random number of events after each start."""
+    """One run is killed again and again, a random number of events after each start.
+
+    The number rises, since OSP-NAS has long stretches without a checkpoint.
+    """
     moments, kills = random.Random(f"{script} {seed}"), 0
     line = toy.sampled(tmp_path, **FLAGS[script])
     while True:
         with pytest.MonkeyPatch.context() as patch:
-            at_event(patch, moments.randint(12, 36), kill)
+            at_event(patch, moments.randint(12, 36) + 10 * kills, kill)
             try:
                 assert run_here(script, line).code == 0
                 break
@@ -86,7 +89,8 @@ def test_stopped_at_any_event(script, number, toy, undisturbed, tmp_path):
     line = toy.sampled(tmp_path, **FLAGS[script])
     while True:
         with pytest.MonkeyPatch.context() as patch:
-            at_event(patch, moments.randint(1, 40), lambda: signal.raise_signal(number))
+            wait = moments.randint(1, 40) + 10 * stops
+            at_event(patch, wait, lambda: signal.raise_signal(number))
             code = run_here(script, line).code
         if code == 0:
             break
