@@ -30,6 +30,12 @@ class QualityReport:
         self, iteration: int, archive: Archive, setup: Setup, *, args: argparse.Namespace
     ) -> None:
         """Cross-validates the surrogate on the archive; logs, writes and draws the result."""
+        if len({entry.score for entry in archive.entries}) == 1:
+            log.warning(
+                "iteration %d: all %d scores are %.4f, the search can't tell them apart; "
+                "train longer (--epochs, --num_steps)",
+                *(iteration, len(archive), archive.best().score),
+            )
         if len(archive) < FOLDS:
             log.info("iteration %d: fewer than %d scores, no cross-validation", iteration, FOLDS)
             return
