@@ -12,9 +12,12 @@ import torch
 from torch import nn
 
 from generalNAS_tools.deepsea_data import PackedSplit, batches, epoch_indices
-from generalNAS_tools.operations import BatchedPart
+from generalNAS_tools.edge_batches import StateFanOut
 from generalNAS_tools.rhn import SearchRHN
 from generalNAS_tools.train_step import Forward, LoopOptions
+
+_DROPPING = (nn.Dropout, StateFanOut, SearchRHN)
+"""Modules that drop something at random while training."""
 
 
 @contextlib.contextmanager
@@ -57,11 +60,11 @@ def recalibrated(
 
 
 def _start_averages(network: nn.Module) -> None:
-    """BatchNorm alone goes to training mode: dropout stays off."""
-    network.eval()
+    """Training mode, but for dropout."""
+    network.train()
     for module in network.modules():
-        if isinstance(module, BatchedPart | nn.BatchNorm1d):
-            module.train()
+        if isinstance(module, _DROPPING):
+            module.training = False  # its parts, a BatchNorm among them, still train
         if isinstance(module, SearchRHN):
             assert module.bn.num_batches_tracked is not None
             module.bn.num_batches_tracked.zero_()

@@ -42,6 +42,7 @@ class Case:
         self.mixing = mask_mixing(self.active, CPU)
         torch.manual_seed(0)
         self.supernet = Supernet(self.merged, OPTIONS).to(dtype)
+        self.supernet.set_skip_dropout(0.3)
         for norm in norms_of(self.supernet):
             norm.running_mean.normal_()
             norm.running_var.uniform_(0.5, 2)
