@@ -1,6 +1,5 @@
 """genomeBONAS through its script: files, the archive, interruptions in every phase, refusals."""
 
-import contextlib
 import json
 import multiprocessing
 import os
@@ -46,23 +45,15 @@ SMALL = {
     "init_num": 3, "bo_sample_num": 2, "iterations": 2, "generate_num": 12, "gcn_epochs": 2,
     "recalibration_steps": 2,
 }  # fmt: skip
-PICTURES = (
-    "generalNAS_tools.pictures.draw_curves",
-    "generalNAS_tools.pictures.draw_genotype",
-    "BO_tools.quality_report.draw_quality",
-)
 
 
 def line_of(toy, folder, **flags):
     """Command line of a small search."""
-    base = [word for word in toy.search(folder) if not word.startswith("--frozen_epochs")]
-    return [*base, *(f"--{name}={value}" for name, value in (SMALL | flags).items())]
+    return toy.sampled(folder, **(SMALL | flags))
 
 
 def bonas(line):
-    with contextlib.ExitStack() as stack:
-        for name in PICTURES:
-            stack.enter_context(mock.patch(name))
+    with mock.patch("BO_tools.quality_report.draw_quality"):
         return run_here(BONAS, line)
 
 
@@ -94,7 +85,7 @@ def test_the_command_of_the_readme_then_final_training_and_test(toy, tmp_path, m
         words[i] = f"{flag}={BUDGET.get(flag, value)}".replace(
             "/home/ascheppa/deepsea", str(toy.folder / "data")
         )
-    done = run_here(BONAS, [*words, "--init_channels=2", "--layers=2"])
+    done = run_here(BONAS, [*words, "--init_channels=2", "--layers=2"], pictures=True)
     assert done.code == 0, done.stderr
     folder = tmp_path / "results" / "bonas_search"
     scores = np.load(folder / "samples_acc-bonas_1.npy", allow_pickle=False)
