@@ -1,1 +1,1 @@
-"""Bayesian sigmoid regression, acquisition functions, the surrogate and its proposals."""
+"""Bayesian sigmoid regression, the surrogate, proposals; training and scoring of subnets."""

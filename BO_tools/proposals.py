@@ -1,16 +1,13 @@
-"""One step of Bayesian optimisation: refit the surrogate, propose, rank."""
+"""What proposes candidates and how they are ranked."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 
 from BO_tools.acquisition import ACQUISITIONS
-from BO_tools.surrogate import fit_surrogate
+from BO_tools.surrogate import Surrogate
 from generalNAS_tools.genotypes import Genotype
 from opendomain_utils.archive import Archive
-from predictors.predictor_training import PredictorSettings
 from samplers.evolutionary_sampler import sample_evolutionary
 from samplers.random_sampler import sample_random
 
@@ -20,56 +17,16 @@ SAMPLERS: dict[str, Sampler] = {"random": sample_random, "ea": sample_evolutiona
 """What `--sample_method` picks."""
 
 
-@dataclass(frozen=True)
-class ProposalSettings:
-    """How candidates are proposed and ranked.
-
-    Attributes:
-        generate_num: `--generate_num`, candidates the sampler proposes.
-        bo_sample_num: `--bo_sample_num`, candidates that go on.
-        sample_method: `--sample_method`, key in `SAMPLERS`.
-        acquisition: key in `ACQUISITIONS`.
-    """
-
-    generate_num: int = 1000
-    bo_sample_num: int = 60
-    sample_method: str = "ea"
-    acquisition: str = "ucb"
-
-    def __post_init__(self) -> None:
-        if self.sample_method not in SAMPLERS:
-            raise ValueError(
-                f"--sample_method {self.sample_method}: expected {', '.join(SAMPLERS)}"
-            )
-        if self.acquisition not in ACQUISITIONS:
-            raise ValueError(
-                f"--acquisition {self.acquisition}: expected {', '.join(ACQUISITIONS)}"
-            )
-        if not 1 <= self.bo_sample_num <= self.generate_num:
-            raise ValueError(
-                f"--bo_sample_num {self.bo_sample_num}: expected 1..{self.generate_num} "
-                "(--generate_num)"
-            )
-
-
-def propose(
-    archive: Archive,
-    settings: ProposalSettings,
-    predictor_settings: PredictorSettings,
-    *,
-    rng: np.random.Generator,
-    device: torch.device,
+def rank(
+    candidates: Sequence[Genotype], surrogate: Surrogate, acquisition: str, *, best: float
 ) -> list[Genotype]:
-    """The most promising architectures not yet in the archive, best first.
+    """The candidates, most promising first.
 
-    Raises:
-        ValueError: the archive is empty.
+    Args:
+        candidates: to rank.
+        surrogate: predicts their scores.
+        acquisition: key in `ACQUISITIONS`.
+        best: the best score measured so far.
     """
-    if not archive.entries:
-        raise ValueError(f"{archive.path}: holds 0 architectures; expected an initial design")
-    surrogate = fit_surrogate(archive.entries, predictor_settings, rng, device=device)
-    candidates = SAMPLERS[settings.sample_method](archive, settings.generate_num, rng)
-    best = max(entry.score for entry in archive.entries)
-    promise = ACQUISITIONS[settings.acquisition](surrogate.predict(candidates), best)
-    order = np.argsort(-promise, kind="stable")[: settings.bo_sample_num]
-    return [candidates[index] for index in order]
+    promise = ACQUISITIONS[acquisition](surrogate.predict(candidates), best)
+    return [candidates[index] for index in np.argsort(-promise, kind="stable")]

@@ -43,4 +43,4 @@ class FinalNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> NetworkOutput:
         """Logits and RHN outputs of one-hot DNA `x`, (B, 4, L)."""
-        return self.network(x, [self.drop_path] * len(self.network.cells))
+        return self.network(x, [{"drop_path": self.drop_path}] * len(self.network.cells), {})

@@ -3,7 +3,7 @@
 Dimension letters: B batch, C channels, L sequence length (bp), T RHN time steps, H RHN width.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -121,19 +121,19 @@ class Network(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(
-        self, x: Tensor, cell_inputs: Sequence[Any], rhn_inputs: tuple[Any, ...] = ()
+        self, x: Tensor, cell_inputs: Sequence[Mapping[str, Any]], rhn_inputs: Mapping[str, Any]
     ) -> NetworkOutput:
         """Runs the network on one-hot DNA.
 
         Args:
             x: (B, 4, L).
-            cell_inputs: what each cell takes besides its two input states.
-            rhn_inputs: what the RHN takes besides its input sequence.
+            cell_inputs: arguments of each cell besides its two input states.
+            rhn_inputs: arguments of the RHN besides its input sequence.
         """
         state0 = state1 = self._stem(x)
         for cell, cell_input in zip(self.cells, cell_inputs, strict=True):
-            state0, state1 = state1, cell(state0, state1, cell_input)
-        outputs = self.rhn(state1.permute(2, 0, 1), *rhn_inputs)
+            state0, state1 = state1, cell(state0, state1, **cell_input)
+        outputs = self.rhn(state1.permute(2, 0, 1), **rhn_inputs)
         return NetworkOutput(self.head(outputs.transpose(0, 1).flatten(1)), outputs)
 
     def _stem(self, x: Tensor) -> Tensor:

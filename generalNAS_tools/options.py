@@ -90,8 +90,10 @@ def real(minimum: float, maximum: float = math.inf) -> Callable[[str], float]:
 RATE = real(0.0, 1.0)
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Where the data are and how a batch is taken."""
+def add_data_options(
+    parser: argparse.ArgumentParser, *, batch_use: str = "sequences a step"
+) -> None:
+    """Where the data are and how a batch is taken; `batch_use` explains --batch_size."""
     group = parser.add_argument_group("data")
     add = group.add_argument
     for split in ("train", "valid", "test"):
@@ -102,7 +104,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         )
     add("--cache_dir", default=None, help="folder for packed caches (default: beside each .mat)")
     add("--seq_size", type=whole(1), default=None, help="sequence length in bp; checked")
-    add("--batch_size", type=whole(2), default=64, help="sequences a step")
+    add("--batch_size", type=whole(2), default=64, help=batch_use)
     add("--num_steps", type=whole(1), default=2000, help="steps an epoch, at most the whole set")
     add("--task", choices=["TF_bindings"], default="TF_bindings", help="what is predicted")
 

@@ -35,10 +35,22 @@ class Supernet(nn.Module):
         )
         self.network = Network(cells, rhn, options=options)
 
-    def forward(self, x: Tensor, mixing: MixingWeights) -> NetworkOutput:
-        """Logits and RHN outputs of one-hot DNA `x`, (B, 4, L), under the mixing weights."""
-        weights = [mixing.reduce if shape.is_reduction else mixing.normal for shape in self.shapes]
-        return self.network(x, weights, (mixing.rnn,))
+    def forward(
+        self, x: Tensor, mixing: MixingWeights, active: Masks | None = None
+    ) -> NetworkOutput:
+        """Logits and RHN outputs of one-hot DNA.
+
+        Args:
+            x: (B, 4, L).
+            mixing: weights of the operations.
+            active: the operations to compute; the others cost nothing. All if absent.
+        """
+        normal, reduce, rnn = [
+            {"mixing": weights, "active": part}
+            for weights, part in zip(mixing, active or (None,) * len(mixing), strict=True)
+        ]
+        inputs = [reduce if shape.is_reduction else normal for shape in self.shapes]
+        return self.network(x, inputs, rnn)
 
     @property
     def cells(self) -> list[SearchCell]:

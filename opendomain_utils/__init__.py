@@ -1,1 +1,1 @@
-"""Mutation of architectures and the archive of scored ones."""
+"""Mutation of architectures, the archive of scored ones, BatchNorm recalibration."""

@@ -60,6 +60,10 @@ class Archive:
         """Keys (`architecture_key`) of all archived architectures."""
         return set(self._lines)
 
+    def best(self) -> ScoredArchitecture:
+        """The row with the highest score, the first of equals; there must be rows."""
+        return max(self.entries, key=lambda entry: entry.score)
+
     def append(self, entry: ScoredArchitecture) -> None:
         """Adds a row, on disk when this returns.
 

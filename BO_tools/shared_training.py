@@ -1,0 +1,143 @@
+"""A round of genomeBONAS: architectures merged into one supernet, trained and scored with it."""
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generalNAS_tools.command import Setup
+from generalNAS_tools.deepsea_data import Batch
+from generalNAS_tools.edge_masks import Masks, masks_from_genotype
+from generalNAS_tools.genotypes import Genotype
+from generalNAS_tools.mixing import MixingWeights, mask_mixing
+from generalNAS_tools.network import NetworkOutput
+from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
+from generalNAS_tools.run_directory import Stateful
+from generalNAS_tools.supernet import Supernet
+from generalNAS_tools.train_loop import evaluate, validates
+from generalNAS_tools.training_epoch import training_epoch
+from opendomain_utils.archive import ScoredArchitecture
+from opendomain_utils.batchnorm_recalibration import recalibrated
+
+
+class _Subnet(NamedTuple):
+    mixing: MixingWeights
+    active: Masks
+
+
+class SharedTraining:
+    """The supernet of some architectures; their operations all have weight 1.
+
+    Args:
+        architectures: at least one.
+        setup: data and options of the run.
+        args: learning rates, batch sizes, epochs and steps.
+    """
+
+    def __init__(
+        self, architectures: Sequence[Genotype], setup: Setup, args: argparse.Namespace
+    ) -> None:
+        self._setup, self._args = setup, args
+        self._subnets = [_subnet(genotype, setup.device) for genotype in architectures]
+        masks = merge_masks([subnet.active for subnet in self._subnets])
+        self._mixing = mask_mixing(masks, setup.device)
+        self._drawn = self._subnets[0]
+        self.supernet = Supernet(masks, setup.network).to(setup.device)
+        self._optimizer = weight_optimizer(self.supernet, args)
+        self._optimizer.register_step_pre_hook(_fill_gradients)
+        self._schedule = cosine_schedule(self._optimizer, args)
+
+    def stateful(self) -> Mapping[str, Stateful]:
+        """Everything that a checkpoint must hold."""
+        return {
+            "supernet": self.supernet,
+            "optimizer": self._optimizer,
+            "schedule": self._schedule,
+        }
+
+    def train_whole(self, epoch: int) -> dict[str, float | None]:
+        """An epoch of all operations at once; gives the history columns."""
+        loop = replace(self._setup.loop, batch_size=self._args.super_batch_size)
+        return training_epoch(
+            self.supernet,
+            lambda x: self.supernet(x, self._mixing),
+            self._optimizer,
+            schedule=self._schedule,
+            setup=self._setup._replace(loop=loop),
+            validate=validates(self._args, epoch),
+        )
+
+    def train_subnets(self) -> dict[str, float | None]:
+        """An epoch of one uniformly drawn subnet a step, without the slowness penalty.
+
+        There is no validation: each subnet wants BatchNorm statistics of its own, see `score`.
+        """
+        loop = replace(self._setup.loop, batch_size=self._args.sub_batch_size, beta=0.0)
+        return training_epoch(
+            self.supernet,
+            self._drawn_forward,
+            self._optimizer,
+            schedule=self._schedule,
+            setup=self._setup._replace(loop=loop),
+            validate=False,
+            before_step=self._draw,
+        )
+
+    def score(self, genotype: Genotype, iteration: int) -> ScoredArchitecture:
+        """Validation F1 of one of the architectures, with its own BatchNorm statistics.
+
+        The supernet stays as it is, and no random number is drawn.
+        """
+        start = time.monotonic()
+        setup, subnet = self._setup, _subnet(genotype, self._setup.device)
+
+        def forward(x: Tensor) -> NetworkOutput:
+            return self.supernet(x, subnet.mixing, subnet.active)
+
+        with recalibrated(
+            self.supernet,
+            forward,
+            split=setup.splits.train,
+            steps=self._args.recalibration_steps,
+            options=setup.loop,
+        ):
+            figures = evaluate(
+                self.supernet, forward, split=setup.splits.valid, run=setup.run, options=setup.loop
+            )
+        seconds = round(time.monotonic() - start, 3)
+        return ScoredArchitecture(genotype, figures.f1, seconds, iteration)
+
+    def _drawn_forward(self, x: Tensor) -> NetworkOutput:
+        return self.supernet(x, self._drawn.mixing, self._drawn.active)
+
+    def _draw(self, epoch: int, step: int, _: Batch) -> None:
+        """Depends on nothing but seed, epoch and step, so resuming needs no state."""
+        rng = np.random.default_rng([self._args.seed, epoch, step])
+        self._drawn = self._subnets[rng.integers(len(self._subnets))]
+
+
+def merge_masks(masks: Sequence[Masks]) -> Masks:
+    """The union of masks: every operation that any of them has."""
+    return Masks(*(np.logical_or.reduce(cell) for cell in zip(*masks, strict=True)))
+
+
+def _subnet(genotype: Genotype, device: torch.device) -> _Subnet:
+    masks = masks_from_genotype(genotype)
+    return _Subnet(mask_mixing(masks, device), masks)
+
+
+def _fill_gradients(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Gives zeros to the weights that a subnet lacks, so that all decay and coast alike.
+
+    The operations that share a batch with one of the subnet's have zeros anyway, and torch's
+    fused SGD can't take a weight that gets its first gradient later than others.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
