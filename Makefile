@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := data/demo
 RESULTS := results/demo
 
-.PHONY: demo test check bench clean
+.PHONY: demo control test check bench clean
 
 $(VENV)/installed: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -50,5 +50,16 @@ demo: $(DEMO)/test.mat
 	@echo "The found cells: $(RESULTS)/genotype-darts.png"
 	@echo "The test metrics: $(RESULTS)/metrics_test-test.json"
 
+# The same network on shuffled labels, in which nothing can be learned: AUROC stays at 0.5.
+control: $(VENV)/installed
+	@test -f $(RESULTS)/darts_geno-darts.npy || { echo "run make demo first"; exit 1; }
+	$(BIN)/python data_generators/make_demo_data.py --directory $(DEMO)_shuffled --overwrite \
+		--num_train=20000 --seq_size=100 --num_targets=8 --shuffle_labels
+	$(BIN)/python generalNAS_tools/train_finalArchitecture.py $(subst $(DEMO),$(DEMO)_shuffled,$(DATA)) \
+		$(DEMO_NETWORK) $(DEMO_FINAL) --epochs=3 --save=control --save_dir=$(RESULTS) \
+		--model_path=$(RESULTS)/control.pth --genotype_file=$(RESULTS)/darts_geno-darts.npy
+	$(BIN)/python generalNAS_tools/test_finalArchitecture.py $(subst $(DEMO),$(DEMO)_shuffled,$(DATA)) \
+		--save=control_test --save_dir=$(RESULTS) --model=$(RESULTS)/control.pth
+
 clean:
-	rm -rf $(VENV) $(DEMO) $(RESULTS)
+	rm -rf $(VENV) $(DEMO) $(DEMO)_shuffled $(RESULTS)
