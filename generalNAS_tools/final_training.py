@@ -3,19 +3,34 @@
 import argparse
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from generalNAS_tools.atomic_files import check_writable
 from generalNAS_tools.command import Setup
 from generalNAS_tools.pictures import draw_curves
 from generalNAS_tools.run_directory import Stateful
-from generalNAS_tools.train_loop import evaluate, figures_row, train_epoch, validates
+from generalNAS_tools.run_files import RunFiles
+from generalNAS_tools.train_loop import validates
 from generalNAS_tools.train_step import Forward
+from generalNAS_tools.training_epoch import training_epoch
 
 log = logging.getLogger(__name__)
+
+
+def model_path(args: argparse.Namespace, files: RunFiles) -> Path:
+    """Where the model of a run goes: --model_path, or beside the run's other files.
+
+    Raises:
+        ValueError: no file can be written there.
+    """
+    path = Path(args.model_path) if args.model_path else files.path("model", "pth")
+    check_writable(path)
+    return path
 
 
 def train_final_network(
@@ -23,7 +38,7 @@ def train_final_network(
     forward: Forward,
     optimizer: torch.optim.Optimizer,
     *,
-    schedule: LRScheduler | None,
+    schedule: CosineAnnealingLR | None,
     setup: Setup,
     args: argparse.Namespace,
     save_model: Callable[[], None],
@@ -43,19 +58,16 @@ def train_final_network(
         if args.patience and _epochs_since_best(run.history) >= args.patience:
             log.info("no better validation loss in %d epochs: early stop", args.patience)
             break
-        train = train_epoch(
-            network, forward, optimizer, split=setup.splits.train, run=run, options=setup.loop
+        row = training_epoch(
+            network,
+            forward,
+            optimizer,
+            schedule=schedule,
+            setup=setup,
+            validate=validates(args, epoch),
         )
-        valid = None
-        if validates(args, epoch):
-            valid = evaluate(
-                network, forward, split=setup.splits.valid, run=run, options=setup.loop
-            )
-        if schedule is not None:
-            schedule.step()
-        row = figures_row(train, valid)
-        losses = _losses(run.history)
-        if not losses or (valid is not None and valid.loss < min(losses)):
+        earlier, loss = _losses(run.history), row["valid_loss"]
+        if not earlier or (loss is not None and loss < min(earlier)):
             run.check_finite(row)
             save_model()
         run.end_epoch(row)

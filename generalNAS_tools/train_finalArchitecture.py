@@ -11,7 +11,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.final_network import FinalNetwork
-from generalNAS_tools.final_training import train_final_network
+from generalNAS_tools.final_training import model_path, train_final_network
 from generalNAS_tools.genotypes import read_genotype
 from generalNAS_tools.model_files import save_final_model
 from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
@@ -47,7 +47,7 @@ def main() -> None:
     network = FinalNetwork(genotype, setup.network, drop_path=args.drop_path_prob)
     network.to(setup.device)
     optimizer = weight_optimizer(network, args)
-    path = args.model_path or setup.run.files.path("model", "pth")
+    path = model_path(args, setup.run.files)
     train_final_network(
         network,
         network,

@@ -1,4 +1,4 @@
-"""An epoch as all searches have it: train, validate, go on in the schedule."""
+"""An epoch as every network has it: train, validate, go on in the schedule."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ def training_epoch(
     forward: Forward,
     optimizer: torch.optim.Optimizer,
     *,
-    schedule: CosineAnnealingLR,
+    schedule: CosineAnnealingLR | None,
     setup: Setup,
     validate: bool,
     before_step: Callable[[int, int, Batch], None] | None = None,
@@ -29,7 +29,7 @@ def training_epoch(
         network: what is trained.
         forward: one-hot DNA → output.
         optimizer: of the weights.
-        schedule: of its learning rates, one step an epoch.
+        schedule: of its learning rates, one step an epoch; None keeps them.
         setup: data and options of the run.
         validate: measure loss and F1 on the validation set.
         before_step: called with epoch, step and batch before each weight step.
@@ -48,5 +48,6 @@ def training_epoch(
         valid = evaluate(
             network, forward, split=setup.splits.valid, run=setup.run, options=setup.loop
         )
-    step_schedule(schedule)
+    if schedule is not None:
+        step_schedule(schedule)
     return figures_row(train, valid)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from generalNAS_tools.atomic_files import atomic_write
+from generalNAS_tools.atomic_files import atomic_write, check_writable
 
 
 def listing(folder):
@@ -115,7 +115,18 @@ def test_places_that_can_t_be_written(tmp_path):
     for path in (tmp_path / "file" / "below", tmp_path / "folder", tmp_path / ("x" * 300)):
         with pytest.raises(ValueError, match="can't be written"):
             write(path, b"new")
+        with pytest.raises(ValueError, match=f"^{path}: can't be written"):
+            check_writable(path)
     assert listing(tmp_path) == ["file", "folder"]
+
+
+def test_checking_a_place_leaves_what_stands_there(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    check_writable(tmp_path / "file")
+    check_writable(tmp_path / "new" / "file")
+    assert listing(tmp_path) == ["file", "new"]
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert listing(tmp_path / "new") == []
 
 
 def test_a_killed_writer_leaves_the_old_content(tmp_path):

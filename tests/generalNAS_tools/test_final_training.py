@@ -1,10 +1,11 @@
 import argparse
+import math
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-import generalNAS_tools.final_training as final_training
+from generalNAS_tools import final_training, training_epoch
 from generalNAS_tools.train_loop import Figures
 from tests.generalNAS_tools.run_cases import MemorySplit, Network, loop_options, run_directory
 
@@ -16,7 +17,7 @@ def losses(monkeypatch):
     """Validation losses that come one after the other, whatever is trained."""
     found = list(BETTER)
     monkeypatch.setattr(
-        final_training, "evaluate", lambda *_, run, **__: Figures(found[len(run.history)], 0.0)
+        training_epoch, "evaluate", lambda *_, run, **__: Figures(found[len(run.history)], 0.0)
     )
     monkeypatch.setattr(final_training, "draw_curves", lambda *_: None)
     return found
@@ -36,7 +37,7 @@ def train(folder, *, epochs=6, patience=0, validation=True, every=1, saved=None)
             network,
             network,
             optimizer,
-            schedule=torch.optim.lr_scheduler.StepLR(optimizer, 1),
+            schedule=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 6),
             setup=SimpleNamespace(run=run, splits=splits, loop=loop_options(2, 2)),
             args=args,
             save_model=lambda: saved.append(len(run.history) + 1),
@@ -61,7 +62,7 @@ def train(folder, *, epochs=6, patience=0, validation=True, every=1, saved=None)
 def test_the_best_model_is_kept(tmp_path, options, saved, epochs):
     found, trained, rate = train(tmp_path, **options)
     assert (found, trained) == (saved, epochs)
-    assert rate == pytest.approx(0.1 * 0.1**epochs)
+    assert rate == pytest.approx(0.05 * (1 + math.cos(math.pi * epochs / 6)))
 
 
 def test_nothing_is_saved_of_a_loss_that_is_not_finite(tmp_path, losses):
