@@ -15,7 +15,7 @@ def check_sizes(network: str, *, seq_size: int, num_targets: int, shortest: int)
     """
     if seq_size < shortest:
         raise ValueError(
-            f"--seq_size {seq_size}: {network} needs sequences of at least {shortest} bp"
+            f"sequences of {seq_size} bp: {network} needs sequences of at least {shortest} bp"
         )
     if num_targets < 1:
         raise ValueError(f"num_targets {num_targets}: {network} needs at least 1 target")

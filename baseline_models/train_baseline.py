@@ -14,17 +14,18 @@ import torch
 from baseline_models.networks import BASELINES, baseline_optimizer, build_baseline
 from generalNAS_tools.checkpoints import load_weights, save_weights
 from generalNAS_tools.command import run_command, set_up
-from generalNAS_tools.final_training import train_final_network
+from generalNAS_tools.final_training import model_path, train_final_network
 from generalNAS_tools.network import NetworkOutput
 from generalNAS_tools.options import (
     add_data_options,
     add_final_options,
     add_run_options,
+    add_test_options,
     make_parser,
     real,
     whole,
 )
-from generalNAS_tools.test_report import write_test_report
+from generalNAS_tools.test_report import check_strands, write_test_report
 from generalNAS_tools.train_loop import predict
 
 
@@ -34,6 +35,7 @@ def parse_options() -> argparse.Namespace:
     add_data_options(parser)
     add_run_options(parser, save_dir="results/baseline")
     add_final_options(parser)
+    add_test_options(parser)
     add = parser.add_argument
     add("--model", required=True, choices=list(BASELINES), help="which network")
     add("--epochs", type=whole(1), default=50, help="epochs to train, at most")
@@ -46,16 +48,16 @@ def main() -> None:
     args = parse_options()
     setup = set_up(args, args.model, searched=False)
     splits, files = setup.splits, setup.run.files
-    network = build_baseline(
-        args.model, seq_size=splits.train.seq_size, num_targets=splits.train.num_targets
-    ).to(setup.device)
+    size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
+    try:
+        network = build_baseline(args.model, **size).to(setup.device)
+    except ValueError as error:
+        raise ValueError(f"{splits.train.path}: {error}") from error
+    if args.average_reverse_complement:
+        check_strands(splits.test)
     optimizer = baseline_optimizer(args.model, network, learning_rate=args.learning_rate)
-    path = args.model_path or files.path("model", "pth")
-    description = {
-        "baseline": args.model,
-        "seq_size": splits.train.seq_size,
-        "num_targets": splits.train.num_targets,
-    }
+    path = model_path(args, files)
+    description = {"baseline": args.model, **size}
 
     def forward(x: torch.Tensor) -> NetworkOutput:
         return NetworkOutput(network(x), None)
@@ -73,8 +75,16 @@ def main() -> None:
     if {name: saved.get(name) for name in description} != description:
         raise ValueError(f"{path}: not this run's model any more; train again with --restart")
     network.load_state_dict(saved["weights"])
-    predictions, loss = predict(network, forward, split=splits.test, options=setup.loop)
-    write_test_report(files, splits.test, predictions, loss=loss)
+    predictions, loss = predict(
+        network, forward, split=splits.test, options=setup.loop, run=setup.run
+    )
+    write_test_report(
+        files,
+        splits.test,
+        predictions,
+        loss=loss,
+        average_strands=args.average_reverse_complement,
+    )
 
 
 if __name__ == "__main__":

@@ -184,6 +184,16 @@ def add_final_options(parser: argparse.ArgumentParser) -> None:
         help="epochs without a better validation loss to stop after; 0: off")  # fmt: skip
 
 
+def add_test_options(parser: argparse.ArgumentParser) -> None:
+    """How the test set is predicted."""
+    add_boolean(
+        parser.add_argument_group("test"),
+        "average_reverse_complement",
+        default=False,
+        help="average each sequence with its reverse complement in the second half of the set",
+    )
+
+
 def network_options(args: argparse.Namespace, *, seq_size: int, num_targets: int) -> NetworkOptions:
     """The network's frame by the flags and the data."""
     return NetworkOptions(

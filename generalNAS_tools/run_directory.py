@@ -26,10 +26,10 @@ from generalNAS_tools.run_log import Clock, open_log
 log = logging.getLogger(__name__)
 
 FREE_FLAGS = frozenset(
-    {"restart", "cache_dir", "report_freq", "save_dir", "archive"}
+    {"restart", "cache_dir", "report_freq", "save_dir", "archive", "average_reverse_complement"}
     | {f"{split}_directory" for split in ("train", "valid", "test")}
 )
-"""Flags that may change between the parts of one run: they don't change its results."""
+"""Flags that may change between the parts of one run: they don't change what is trained."""
 
 
 class Stateful(Protocol):

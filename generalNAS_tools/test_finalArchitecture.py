@@ -10,19 +10,19 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from generalNAS_tools.command import pick_device, run_command
-from generalNAS_tools.deepsea_data import is_reverse_complement_doubled, open_split
+from generalNAS_tools.deepsea_data import open_split
 from generalNAS_tools.model_files import load_final_model
 from generalNAS_tools.options import (
-    add_boolean,
     add_data_options,
     add_network_options,
     add_run_options,
+    add_test_options,
     add_weight_options,
     make_parser,
 )
 from generalNAS_tools.run_files import RunFiles
 from generalNAS_tools.run_log import open_log
-from generalNAS_tools.test_report import check_fit, write_test_report
+from generalNAS_tools.test_report import check_fit, check_strands, write_test_report
 from generalNAS_tools.train_loop import predict
 from generalNAS_tools.train_step import LoopOptions
 
@@ -34,13 +34,8 @@ def parse_options() -> argparse.Namespace:
     add_network_options(parser)
     add_weight_options(parser)
     add_run_options(parser, save_dir="results/test")
+    add_test_options(parser)
     parser.add_argument("--model", required=True, help="the model (.pth) to test")
-    add_boolean(
-        parser,
-        "average_reverse_complement",
-        default=False,
-        help="average each sequence with its reverse complement in the second half of the set",
-    )
     return parser.parse_args()
 
 
@@ -51,11 +46,8 @@ def main() -> None:
     device = pick_device(args.device)
     split = open_split(args.test_directory, "test", cache_dir=args.cache_dir)
     check_fit(model.options, split, args)
-    if args.average_reverse_complement and not is_reverse_complement_doubled(split):
-        raise ValueError(
-            f"--average_reverse_complement: the second half of {args.test_directory} is not the "
-            "reverse complement of the first"
-        )
+    if args.average_reverse_complement:
+        check_strands(split)
     files = RunFiles(args.save_dir, save=args.save, method="test")
     open_log(files.path("log", "txt"))
     network = model.network.to(device)

@@ -6,7 +6,7 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
-from generalNAS_tools.deepsea_data import PackedSplit
+from generalNAS_tools.deepsea_data import PackedSplit, is_reverse_complement_doubled
 from generalNAS_tools.metrics import average_reverse_complement, format_metrics, test_metrics
 from generalNAS_tools.network import NetworkOptions
 from generalNAS_tools.run_files import RunFiles
@@ -41,6 +41,19 @@ def write_test_report(
     files.write_array("predictions_test", predictions)
     files.write_json("metrics_test", {"test_loss": loss, **metrics})
     log.info("test_loss %.4f\n%s", loss, format_metrics(metrics))
+
+
+def check_strands(split: PackedSplit) -> None:
+    """Checks that a test set holds the reverse complement of every sequence in its second half.
+
+    Raises:
+        ValueError: it doesn't, so the strands can't be averaged.
+    """
+    if not is_reverse_complement_doubled(split):
+        raise ValueError(
+            f"--average_reverse_complement: the second half of {split.path} is not the reverse "
+            "complement of the first"
+        )
 
 
 def check_fit(options: NetworkOptions, split: PackedSplit, args: argparse.Namespace) -> None:

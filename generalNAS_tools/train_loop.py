@@ -143,7 +143,12 @@ def evaluate(
 
 
 def predict(
-    network: nn.Module, forward: Forward, *, split: PackedSplit, options: LoopOptions
+    network: nn.Module,
+    forward: Forward,
+    *,
+    split: PackedSplit,
+    options: LoopOptions,
+    run: RunDirectory | None = None,
 ) -> tuple[NDArray[np.float32], float]:
     """Probabilities (N, targets) for every sequence in order, and the mean loss."""
     network.eval()
@@ -155,6 +160,8 @@ def predict(
         size = len(batch.labels)
         predictions[done : done + size] = output.logits.float().sigmoid().cpu().numpy()
         done += size
+        if run is not None:
+            run.stop_if_asked()
     return predictions, meter.mean_loss()
 
 

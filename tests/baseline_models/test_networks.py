@@ -92,7 +92,7 @@ def test_output_is_not_squashed_into_probabilities(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_one_base_too_few_is_refused_with_the_shortest_length(name: str) -> None:
     shortest = SHORTEST[name]
-    with pytest.raises(ValueError, match=rf"{shortest - 1}: {name} .* at least {shortest} bp"):
+    with pytest.raises(ValueError, match=rf"{shortest - 1} bp: {name} .* at least {shortest} bp"):
         build_baseline(name, seq_size=shortest - 1, num_targets=1)
 
 

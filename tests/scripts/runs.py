@@ -47,7 +47,7 @@ class Toy(NamedTuple):
 
     @classmethod
     def make(cls, folder, **options):
-        return cls(write_toy_bundle(folder / "data", seq_size=SEQ_SIZE, **options), folder)
+        return cls(write_toy_bundle(folder / "data", **{"seq_size": SEQ_SIZE} | options), folder)
 
     def data_flags(self):
         names = zip(("train", "valid", "test"), self.data, strict=True)

@@ -130,7 +130,7 @@ def test_the_readmes_shortest_sequence_is_where_the_error_begins(model, bundles,
     shortest = int(re.search(r"(\d+) bp \|$", row).group(1))
     short = bundles(shortest - 1).data_flags() | {"seq_size": shortest - 1}
     message = refusal(run_here(BASELINE, line_of(bundles, tmp_path, model, **short)))
-    assert f"{shortest - 1}: {model}" in message
+    assert f"train.mat: sequences of {shortest - 1} bp: {model}" in message
     assert f"at least {shortest} bp" in message
     assert not (tmp_path / "model.pth").exists()
 
@@ -141,6 +141,7 @@ def test_the_readmes_shortest_sequence_is_where_the_error_begins(model, bundles,
         ("DanQ", signal.SIGTERM, "weight_step", 3),
         ("DanQ", signal.SIGINT, "bce_loss", 2),  # while it validates
         ("DeepSEA", signal.SIGTERM, "weight_step", 1),
+        ("NCNet_RR", signal.SIGTERM, "weight_step", 3),
         ("NCNet_bRR", signal.SIGINT, "weight_step", 4),
     ],
 )
@@ -152,6 +153,18 @@ def test_stopped_and_continued(model, number, name, call, bundles, trained, tmp_
     assert load_weights(tmp_path / "checkpoint-a.pt")["partial"] is not None
     assert run_here(BASELINE, line).code == 0
     assert result(tmp_path) == result(trained(model))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_while_it_tests(number, bundles, trained, tmp_path):
+    line = line_of(bundles, tmp_path, "DanQ")
+    with pytest.MonkeyPatch.context() as patch:
+        send_at(patch, number, name="bce_loss", call=2 * 2 + 1)  # after two validations of two
+        assert run_here(BASELINE, line).code == 128 + number
+    assert len(history(tmp_path)) == 2
+    assert not (tmp_path / "metrics_test-a.json").exists()
+    assert run_here(BASELINE, line).code == 0
+    assert result(tmp_path) == result(trained("DanQ"))
 
 
 def test_killed_and_continued(bundles, trained, tmp_path):
@@ -213,6 +226,29 @@ def test_the_report_is_that_of_the_predictions(trained):
     assert report["test_loss"] == np.load(folder / "test_loss-a.npy")
     for name, value in metrics_of(labels, predictions).items():
         assert report[name] == value, name
+
+
+def test_average_of_both_strands(bundles, tmp_path):
+    """The flag needs no second training, and a test set that holds both strands."""
+    toy = Toy.make(tmp_path, num_test=20, seq_size=40, reverse_complement_doubled=True)
+    line = line_of(bundles, tmp_path / "run", "DanQ", **toy.data_flags())
+    assert run_here(BASELINE, line).code == 0
+    single = np.load(tmp_path / "run" / "predictions_test-a.npy")
+    model = (tmp_path / "run" / "model.pth").read_bytes()
+    assert run_here(BASELINE, [*line, "--average_reverse_complement"]).code == 0
+    averaged = np.load(tmp_path / "run" / "predictions_test-a.npy")
+    np.testing.assert_allclose(averaged, (single[:10] + single[10:]) / 2, rtol=1e-6)
+    assert np.load(tmp_path / "run" / "labels_test-a.npy").shape == (10, 5)
+    assert (tmp_path / "run" / "model.pth").read_bytes() == model
+    assert len(history(tmp_path / "run")) == 2
+    other = line_of(bundles, tmp_path / "other", "DanQ", average_reverse_complement=True)
+    assert "test.mat is not the reverse complement" in refusal(run_here(BASELINE, other))
+
+
+def test_a_model_that_can_t_be_written_is_refused_before_the_training(bundles, tmp_path):
+    (tmp_path / "file").touch()
+    line = line_of(bundles, tmp_path / "run", "DanQ", model_path=tmp_path / "file" / "model.pth")
+    assert "model.pth: can't be written" in refusal(run_here(BASELINE, line))
 
 
 @pytest.mark.parametrize(
