@@ -10,7 +10,6 @@ import multiprocessing
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,16 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.settings import benchmark_parser, options_of, seconds_of, set_up, write_report
 from darts_tools.alphas import Alphas
 from darts_tools.architect import without_gradients
-from generalNAS_tools.atomic_files import atomic_write
-from generalNAS_tools.command import pick_device
 from generalNAS_tools.deepsea_data import Batch, open_split
 from generalNAS_tools.edge_masks import full_masks
 from generalNAS_tools.final_network import FinalNetwork
 from generalNAS_tools.network import NetworkOptions
 from generalNAS_tools.optimizers import Clipping, weight_optimizer
-from generalNAS_tools.options import add_network_options, add_weight_options, make_parser, whole
 from generalNAS_tools.supernet import Supernet
 from generalNAS_tools.train_step import LoopOptions, bce_loss, weight_step
 from randomSearch_and_Hyperband_Tools.random_genotypes import random_genotype
@@ -53,27 +50,22 @@ class Pair(NamedTuple):
 
 def parse_options() -> argparse.Namespace:
     """The flags of the benchmark."""
-    parser = make_parser(__doc__)
-    add_network_options(parser)
-    add_weight_options(parser)
-    add = parser.add_argument
-    add("--seq_size", type=whole(1), default=1000, help="sequence length in bp")
-    add("--num_targets", type=whole(1), default=919, help="number of targets")
-    add("--batch_size", type=whole(2), default=64, help="sequences a step")
-    add("--repeats", type=whole(1), default=3, help="timed runs of each form")
-    add("--threads", type=whole(1), default=torch.get_num_threads(), help="CPU threads")
-    add("--device", default="auto", help="cpu or cuda")
-    add("--amp", action="store_true", help="bfloat16 in the fast form")
-    add("--output", default="bench.json", help="where the ratios go")
+    parser = benchmark_parser(
+        __doc__,
+        seq_size=1000,
+        num_targets=919,
+        batch_size=64,
+        repeats="timed runs of each form",
+        output="bench.json",
+    )
+    parser.add_argument("--amp", action="store_true", help="bfloat16 in the fast form")
     return parser.parse_args()
 
 
 def main() -> None:
     """Measures everything."""
     args = parse_options()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    device = pick_device(args.device)
+    device = set_up(args)
     results = measure_steps(args, device)
     for name, make in (("plain", PlainSupernet), ("fast", Supernet)):
         results[f"peak memory of a weight step, {name} (MB)"] = peak_memory(make, args, device)
@@ -83,19 +75,9 @@ def main() -> None:
     )
     results["peak memory of a weight step (fast / plain)"] = round(ratio, 3)
     results |= measure_data(args, device)
-    report = {"settings": {**vars(args), "torch": torch.__version__}, "results": results}
-    with atomic_write(args.output) as file:
-        file.write(json.dumps(report, indent=1).encode())
+    write_report(args, results)
     for name, value in results.items():
         sys.stdout.write(f"{name:55} {json.dumps(value)}\n")
-
-
-def options_of(args: argparse.Namespace) -> NetworkOptions:
-    """The frame of the measured networks."""
-    return NetworkOptions(
-        args.seq_size, args.num_targets, args.init_channels, args.layers, args.dropoutx,
-        args.dropouth,
-    )  # fmt: skip
 
 
 def random_batch(args: argparse.Namespace, device: torch.device) -> Batch:
@@ -216,14 +198,11 @@ def ratio(
     seconds: dict[str, list[float]] = {"plain": [], "fast": []}
     for repeat in range(args.repeats + 1):
         for name, work in pair._asdict().items():
-            start = time.perf_counter()
-            work()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            taken = seconds_of(work, device)
             if repeat:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(taken)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    result = {name: round(value, 4) for name, value in medians.items()}
+    result = {name: round(value, 6) for name, value in medians.items()}
     result["ratio"] = round(medians["plain"] / medians["fast"], 2)
     return result | ({"cpu target": target} if target else {})
 

@@ -8,7 +8,6 @@ import argparse
 import json
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,17 +16,15 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.bench import loop_options, options_of, random_batch
+from benchmarks.bench import loop_options, random_batch
+from benchmarks.settings import benchmark_parser, options_of, seconds_of, set_up, write_report
 from darts_tools.alphas import Alphas, EdgeWeights, active_weights, carry_alphas
 from darts_tools.discard_edges import discard_edges
 from darts_tools.stages import drop_primitives
-from generalNAS_tools.atomic_files import atomic_write
-from generalNAS_tools.command import pick_device
 from generalNAS_tools.deepsea_data import Batch
 from generalNAS_tools.edge_masks import Masks, full_masks
 from generalNAS_tools.network import NetworkOutput
 from generalNAS_tools.optimizers import weight_optimizer
-from generalNAS_tools.options import add_network_options, add_weight_options, make_parser, whole
 from generalNAS_tools.supernet import Supernet, inherit_weights
 from generalNAS_tools.train_step import weight_step
 
@@ -47,27 +44,22 @@ class Stage(NamedTuple):
 
 def parse_options() -> argparse.Namespace:
     """The flags of the benchmark."""
-    parser = make_parser(__doc__)
-    add_network_options(parser)
-    add_weight_options(parser)
-    add = parser.add_argument
-    add("--seq_size", type=whole(1), default=200, help="sequence length in bp")
-    add("--num_targets", type=whole(1), default=100, help="number of targets")
-    add("--batch_size", type=whole(2), default=8, help="sequences a step")
-    add("--repeats", type=whole(1), default=3, help="timed runs of each stage")
-    add("--threads", type=whole(1), default=torch.get_num_threads(), help="CPU threads")
-    add("--device", default="auto", help="cpu or cuda")
-    add("--amp", action="store_true", help="bfloat16 matrix work")
-    add("--output", default="results/bench_stages.json", help="where the ratios go")
+    parser = benchmark_parser(
+        __doc__,
+        seq_size=200,
+        num_targets=100,
+        batch_size=8,
+        repeats="timed runs of each stage",
+        output="bench_stages.json",
+    )
+    parser.add_argument("--amp", action="store_true", help="bfloat16 matrix work")
     return parser.parse_args()
 
 
 def main() -> None:
     """Measures all stages."""
     args = parse_options()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    device = pick_device(args.device)
+    device = set_up(args)
     batch = random_batch(args, device)
     searches = {method: make_stages(method, args, batch) for method in METHODS}
     seconds = time_in_turn(searches, args.repeats, device)
@@ -78,9 +70,7 @@ def main() -> None:
         ]
         for method, stages in searches.items()
     }
-    report = {"settings": {**vars(args), "torch": torch.__version__}, "results": results}
-    with atomic_write(args.output) as file:
-        file.write(json.dumps(report, indent=1).encode())
+    write_report(args, results)
     for method, rows in results.items():
         for number, values in enumerate(rows, start=1):
             sys.stdout.write(f"{method:10} stage {number}  {json.dumps(values)}\n")
@@ -151,12 +141,9 @@ def time_in_turn(
     for repeat in range(repeats + 1):
         for name, stages in searches.items():
             for number, stage in enumerate(stages):
-                start = time.perf_counter()
-                stage.step()
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
+                taken = seconds_of(stage.step, device)
                 if repeat:
-                    seconds[name][number].append(time.perf_counter() - start)
+                    seconds[name][number].append(taken)
     return {name: [statistics.median(s) for s in stages] for name, stages in seconds.items()}
 
 
