@@ -51,7 +51,7 @@ def test_every_step_is_compared_with_its_plain_form(report):
 
 def test_stages_get_smaller(report):
     for method, rows in report("stages").items():
-        assert [row["time ratio"] for row in rows][0] == 1
+        assert rows[0]["time ratio"] == 1
         flops, weights = ([row[f"{what} ratio"] for row in rows] for what in ("FLOP", "weights"))
         assert flops == sorted(flops, reverse=True), method
         assert weights == sorted(weights, reverse=True), method
