@@ -79,6 +79,9 @@ def _losses(history: list[dict[str, Any]]) -> list[float]:
 
 
 def _epochs_since_best(history: list[dict[str, Any]]) -> int:
-    losses = [row["valid_loss"] for row in history]
-    known = _losses(history)
-    return len(losses) - 1 - losses.index(min(known)) if known else 0
+    """Epochs from the best validation to the last one; those not validated prove nothing."""
+    validated = [row for row in history if row["valid_loss"] is not None]
+    if not validated:
+        return 0
+    best = min(validated, key=lambda row: row["valid_loss"])
+    return validated[-1]["epoch"] - best["epoch"]

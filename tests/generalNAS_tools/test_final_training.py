@@ -56,6 +56,8 @@ def train(folder, *, epochs=6, patience=0, validation=True, every=1, saved=None)
         ({"every": 2}, [1, 2], 6),
         ({"every": 3}, [1, 2, 3], 6),
         ({"every": 9}, [1, 2, 3, 4, 5, 6], 6),
+        ({"every": 2, "patience": 1}, [1, 2], 4),
+        ({"every": 3, "patience": 1}, [1, 2, 3], 6),
     ],
 )
 @pytest.mark.usefixtures("losses")
