@@ -2,8 +2,11 @@
 
 import contextlib
 import errno
+import fcntl
+import glob
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,13 +15,16 @@ from typing import IO
 import numpy as np
 from numpy.typing import ArrayLike
 
+_LEFT_SECONDS = 60
+"""Age from which a temporary file without a lock counts as left by a killed process."""
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Opens a temporary file beside `path` that replaces it when the block ends well.
 
     Whatever goes wrong (a full disk, an exception, a kill), `path` holds either its old
-    content or the whole new one.
+    content or the whole new one. What killed processes left of it is removed.
 
     Raises:
         ValueError: naming the file, when it can't be written.
@@ -27,7 +33,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
         with temporary.open("wb") as file:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -70,6 +79,15 @@ def write_array(path: str | os.PathLike[str], values: ArrayLike) -> None:
     with atomic_write(path) as file:
         # Hides that it is a file: numpy would write past Python and not notice a full disk.
         np.save(SimpleNamespace(write=file.write), np.asarray(values), allow_pickle=False)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Removes the temporary files of killed writers; a living one holds a lock on its own."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with contextlib.suppress(OSError), leftover.open("rb") as file:
+            if time.time() - os.fstat(file.fileno()).st_mtime > _LEFT_SECONDS:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,7 +1,9 @@
 import errno
+import fcntl
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,36 @@ def test_a_killed_writer_leaves_the_old_content(tmp_path):
     assert path.read_bytes() == b"old"
     write(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_what_killed_writers_left_is_removed(tmp_path):
+    path = tmp_path / "f[1]"
+    hour_ago = time.time() - 3600
+    names = [".f[1].12.part", ".f[1].other.part", ".f1.12.part", ".f[1].7.part", ".f[1].8.part"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (hour_ago, hour_ago))
+    (tmp_path / names[4]).write_bytes(b"just now")
+    with (tmp_path / names[3]).open() as living:
+        fcntl.flock(living, fcntl.LOCK_EX)
+        write(path, b"new")
+        assert listing(tmp_path) == sorted([*names[2:], "f[1]"])
+    write(path, b"new")
+    assert listing(tmp_path) == sorted([names[2], names[4], "f[1]"])
+
+
+def test_a_living_writer_s_file_is_left_alone(tmp_path):
+    path = tmp_path / "file"
+    with atomic_write(path) as file:
+        file.write(b"slow")
+        file.flush()
+        (half,) = tmp_path.iterdir()
+        os.utime(half, (0, 0))
+        half.rename(tmp_path / ".file.99.part")  # as if another process wrote it
+        write(path, b"quick")
+        assert listing(tmp_path) == [".file.99.part", "file"]
+        (tmp_path / ".file.99.part").rename(half)
+    assert path.read_bytes() == b"slow"
 
 
 def test_an_array_on_a_full_disk_is_noticed(tmp_path):
