@@ -6,9 +6,9 @@ function of DNA sequences", Nucleic Acids Research 44:e107 (2016), doi:10.1093/n
 B batch, L sequence length (bp), C channels, T time steps of the LSTM, H its hidden size.
 """
 
-from torch import Tensor, nn
+from collections import OrderedDict
 
-from baseline_models.sizes import check_sizes
+from torch import Tensor, nn
 
 CHANNELS = 320
 KERNEL = 26
@@ -16,6 +16,7 @@ POOL = 13
 LSTM_HIDDEN = 320
 HIDDEN = 925
 SHORTEST = POOL + KERNEL - 1
+"""The shortest sequence that fills a pool window, in bp."""
 
 
 class RecurrentHead(nn.Module):
@@ -44,8 +45,10 @@ class RecurrentHead(nn.Module):
         return self.classifier(states)
 
 
-class DanQ(nn.Module):
-    """DanQ (the 320-kernel network) with the published layer sizes; it gives logits.
+class DanQ(nn.Sequential):
+    """DanQ (the 320-kernel network): one-hot DNA (B, 4, L) → logits (B, num_targets).
+
+    The layer sizes are the published ones.
 
     Its LSTM has one more bias vector of 4H per direction than the published Keras network:
     torch keeps an input bias and a recurrent bias, whose sum is all that acts.
@@ -53,17 +56,9 @@ class DanQ(nn.Module):
     Args:
         seq_size: sequence length L in bp, at least 38.
         num_targets: number of outputs, 919 for DeepSEA's data.
-
-    Raises:
-        ValueError: `seq_size` is too short for the layers, or `num_targets` is below 1.
     """
 
     def __init__(self, seq_size: int, num_targets: int) -> None:
-        super().__init__()
-        check_sizes("DanQ", seq_size=seq_size, num_targets=num_targets, shortest=SHORTEST)
-        self.features = nn.Sequential(nn.Conv1d(4, CHANNELS, KERNEL), nn.ReLU())
-        self.head = RecurrentHead(seq_size - KERNEL + 1, num_targets)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps one-hot DNA (B, 4, L) to logits (B, num_targets)."""
-        return self.head(self.features(x))
+        features = nn.Sequential(nn.Conv1d(4, CHANNELS, KERNEL), nn.ReLU())
+        head = RecurrentHead(seq_size - KERNEL + 1, num_targets)
+        super().__init__(OrderedDict(features=features, head=head))

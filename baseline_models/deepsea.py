@@ -6,9 +6,9 @@ model", Nature Methods 12:931-934 (2015), doi:10.1038/nmeth.3547.
 B batch, L sequence length (bp), C channels.
 """
 
-from torch import Tensor, nn
+from collections import OrderedDict
 
-from baseline_models.sizes import check_sizes
+from torch import nn
 
 CHANNELS = (320, 480, 960)
 KERNEL = 8
@@ -18,29 +18,25 @@ HIDDEN = 925
 SHORTEST = ((1 + KERNEL - 1) * POOL + KERNEL - 1) * POOL + KERNEL - 1
 
 
-class DeepSEA(nn.Module):
-    """DeepSEA with the published layer sizes; it gives logits, not probabilities.
+class DeepSEA(nn.Sequential):
+    """DeepSEA: one-hot DNA (B, 4, L) → logits (B, num_targets).
 
-    Left out: the published training's L1 penalty on the last hidden layer and its bound on the
-    norm of the kernels, which belong to the training, not to the layers.
+    The layer sizes are the published ones. Left out: the published training's L1 penalty on the
+    last hidden layer and its bound on the norm of the kernels, which belong to the training, not
+    to the layers.
 
     Args:
         seq_size: sequence length L in bp, at least 163.
         num_targets: number of outputs, 919 for DeepSEA's data.
-
-    Raises:
-        ValueError: `seq_size` is too short for the layers, or `num_targets` is below 1.
     """
 
     def __init__(self, seq_size: int, num_targets: int) -> None:
-        super().__init__()
-        check_sizes("DeepSEA", seq_size=seq_size, num_targets=num_targets, shortest=SHORTEST)
         first, second, third = CHANNELS
         length = (seq_size - KERNEL + 1) // POOL
         length = (length - KERNEL + 1) // POOL
         length = length - KERNEL + 1
         # ReLU and max-pool commute; ReLU after the pool touches a quarter of the positions.
-        self.features = nn.Sequential(
+        features = nn.Sequential(
             nn.Conv1d(4, first, KERNEL),
             nn.MaxPool1d(POOL),
             nn.ReLU(),
@@ -53,13 +49,10 @@ class DeepSEA(nn.Module):
             nn.ReLU(),
             nn.Dropout(0.5),
         )
-        self.classifier = nn.Sequential(
+        classifier = nn.Sequential(
             nn.Flatten(),
             nn.Linear(third * length, HIDDEN),
             nn.ReLU(),
             nn.Linear(HIDDEN, num_targets),
         )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps one-hot DNA (B, 4, L) to logits (B, num_targets)."""
-        return self.classifier(self.features(x))
+        super().__init__(OrderedDict(features=features, classifier=classifier))

@@ -9,10 +9,11 @@ has no bias, since the BatchNorm would take it away again.
 B batch, L sequence length (bp), C channels.
 """
 
+from collections import OrderedDict
+
 from torch import Tensor, nn
 
-from baseline_models.danq import CHANNELS, KERNEL, SHORTEST, RecurrentHead
-from baseline_models.sizes import check_sizes
+from baseline_models.danq import CHANNELS, KERNEL, RecurrentHead
 
 BLOCKS_RR = 2
 BLOCKS_BRR = 4
@@ -71,55 +72,43 @@ def bottleneck_block(in_channels: int, out_channels: int) -> ResidualBlock:
     return ResidualBlock(branch, _conv_norm(in_channels, out_channels, 1, padding=0))
 
 
-class NCNetRR(nn.Module):
-    """NCNet_RR: DanQ with two residual blocks before the pool; it gives logits.
+class NCNetRR(nn.Sequential):
+    """NCNet_RR: DanQ with two residual blocks before the pool.
+
+    It maps one-hot DNA (B, 4, L) to logits (B, num_targets).
 
     Args:
         seq_size: sequence length L in bp, at least 38.
         num_targets: number of outputs, 919 for DeepSEA's data.
-
-    Raises:
-        ValueError: `seq_size` is too short for the layers, or `num_targets` is below 1.
     """
 
     def __init__(self, seq_size: int, num_targets: int) -> None:
-        super().__init__()
-        check_sizes("NCNet_RR", seq_size=seq_size, num_targets=num_targets, shortest=SHORTEST)
-        self.features = nn.Sequential(
+        features = nn.Sequential(
             nn.Conv1d(4, CHANNELS, KERNEL),
             nn.ReLU(),
             *(basic_block() for _ in range(BLOCKS_RR)),
         )
-        self.head = RecurrentHead(seq_size - KERNEL + 1, num_targets)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps one-hot DNA (B, 4, L) to logits (B, num_targets)."""
-        return self.head(self.features(x))
+        head = RecurrentHead(seq_size - KERNEL + 1, num_targets)
+        super().__init__(OrderedDict(features=features, head=head))
 
 
-class NCNetBRR(nn.Module):
-    """NCNet_bRR: eight bottleneck blocks, 160 then 320 channels wide; it gives logits.
+class NCNetBRR(nn.Sequential):
+    """NCNet_bRR: eight bottleneck blocks before DanQ's pool, 160 then 320 channels wide.
+
+    It maps one-hot DNA (B, 4, L) to logits (B, num_targets).
 
     Args:
         seq_size: sequence length L in bp, at least 38.
         num_targets: number of outputs, 919 for DeepSEA's data.
-
-    Raises:
-        ValueError: `seq_size` is too short for the layers, or `num_targets` is below 1.
     """
 
     def __init__(self, seq_size: int, num_targets: int) -> None:
-        super().__init__()
-        check_sizes("NCNet_bRR", seq_size=seq_size, num_targets=num_targets, shortest=SHORTEST)
-        self.features = nn.Sequential(
+        features = nn.Sequential(
             _conv_norm(4, NARROW, KERNEL, padding=0),
             nn.ReLU(),
             *(bottleneck_block(NARROW, NARROW) for _ in range(BLOCKS_BRR)),
             bottleneck_block(NARROW, CHANNELS),
             *(bottleneck_block(CHANNELS, CHANNELS) for _ in range(BLOCKS_BRR - 1)),
         )
-        self.head = RecurrentHead(seq_size - KERNEL + 1, num_targets)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps one-hot DNA (B, 4, L) to logits (B, num_targets)."""
-        return self.head(self.features(x))
+        head = RecurrentHead(seq_size - KERNEL + 1, num_targets)
+        super().__init__(OrderedDict(features=features, head=head))

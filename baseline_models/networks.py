@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from torch import nn, optim
 
-from baseline_models.danq import DanQ
-from baseline_models.deepsea import DeepSEA
+from baseline_models import danq, deepsea
 from baseline_models.ncnet import NCNetBRR, NCNetRR
 
 
@@ -21,9 +20,17 @@ def _rmsprop(network: nn.Module, learning_rate: float) -> optim.Optimizer:
 
 
 class Baseline(NamedTuple):
-    """A baseline: constructor of its network, of its optimizer, and its learning rate."""
+    """A baseline.
+
+    Attributes:
+        network: builds it for a sequence length and a number of targets.
+        shortest: the shortest sequence that leaves every layer something to read, in bp.
+        optimizer: builds the optimizer that trains it.
+        learning_rate: its own.
+    """
 
     network: Callable[[int, int], nn.Module]
+    shortest: int
     optimizer: Callable[[nn.Module, float], optim.Optimizer]
     learning_rate: float
 
@@ -31,10 +38,10 @@ class Baseline(NamedTuple):
 # DeepSEA's published learning rate could not be confirmed; 0.1 is ours. The loss is a
 # mean over all targets, so its gradients are small and a rate fit for a sum would hardly move.
 BASELINES = {
-    "DeepSEA": Baseline(DeepSEA, _sgd, 0.1),
-    "DanQ": Baseline(DanQ, _rmsprop, 1e-3),
-    "NCNet_RR": Baseline(NCNetRR, _rmsprop, 1e-3),
-    "NCNet_bRR": Baseline(NCNetBRR, _rmsprop, 1e-3),
+    "DeepSEA": Baseline(deepsea.DeepSEA, deepsea.SHORTEST, _sgd, 0.1),
+    "DanQ": Baseline(danq.DanQ, danq.SHORTEST, _rmsprop, 1e-3),
+    "NCNet_RR": Baseline(NCNetRR, danq.SHORTEST, _rmsprop, 1e-3),
+    "NCNet_bRR": Baseline(NCNetBRR, danq.SHORTEST, _rmsprop, 1e-3),
 }
 
 
@@ -53,9 +60,17 @@ def build_baseline(name: str, *, seq_size: int, num_targets: int) -> nn.Module:
         num_targets: number of outputs.
 
     Raises:
-        ValueError: the name is unknown, or the sequence is too short for the layers.
+        ValueError: the name is unknown, the sequence is too short for the layers, or there is
+            no target.
     """
-    return _baseline(name).network(seq_size, num_targets)
+    baseline = _baseline(name)
+    if seq_size < baseline.shortest:
+        raise ValueError(
+            f"sequences of {seq_size} bp: {name} needs sequences of at least {baseline.shortest} bp"
+        )
+    if num_targets < 1:
+        raise ValueError(f"num_targets {num_targets}: {name} needs at least 1 target")
+    return baseline.network(seq_size, num_targets)
 
 
 def baseline_optimizer(
