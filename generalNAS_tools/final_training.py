@@ -66,22 +66,28 @@ def train_final_network(
             setup=setup,
             validate=validates(args, epoch),
         )
-        earlier, loss = _losses(run.history), row["valid_loss"]
-        if not earlier or (loss is not None and loss < min(earlier)):
+        best, loss = _best(run.history), row["valid_loss"]
+        if best is None or (loss is not None and loss < best["valid_loss"]):
             run.check_finite(row)
             save_model()
         run.end_epoch(row)
+    best = _best(run.history)
+    if best is not None:
+        log.info(
+            "the model is that of epoch %d: valid_loss %.4f", best["epoch"], best["valid_loss"]
+        )
     draw_curves(run.history, run.files.path("curves", "png"))
 
 
-def _losses(history: list[dict[str, Any]]) -> list[float]:
-    return [row["valid_loss"] for row in history if row["valid_loss"] is not None]
+def _validated(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in history if row["valid_loss"] is not None]
+
+
+def _best(history: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return min(_validated(history), key=lambda row: row["valid_loss"], default=None)
 
 
 def _epochs_since_best(history: list[dict[str, Any]]) -> int:
     """Epochs from the best validation to the last one; those not validated prove nothing."""
-    validated = [row for row in history if row["valid_loss"] is not None]
-    if not validated:
-        return 0
-    best = min(validated, key=lambda row: row["valid_loss"])
-    return validated[-1]["epoch"] - best["epoch"]
+    best = _best(history)
+    return _validated(history)[-1]["epoch"] - best["epoch"] if best is not None else 0

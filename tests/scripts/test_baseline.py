@@ -201,6 +201,7 @@ def test_the_best_by_validation_loss_is_kept_and_tested(bundles, tmp_path):
     best = losses.index(min(losses)) + 1
     assert len(losses) == best + 2 < 6
     assert "no better validation loss in 2 epochs: early stop" in log_of(long)
+    assert f"the model is that of epoch {best}: valid_loss {min(losses):.4f}" in log_of(long)
     assert run_here(BASELINE, line_of(bundles, short, "DanQ", epochs=best, **wild)).code == 0
     for name in ("model.pth", "predictions_test-a.npy", "test_loss-a.npy"):
         assert result(long)[name] == result(short)[name]
