@@ -12,9 +12,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import torch
 
 from baseline_models.networks import BASELINES, baseline_optimizer, build_baseline
-from generalNAS_tools.checkpoints import load_weights, save_weights
 from generalNAS_tools.command import run_command, set_up
-from generalNAS_tools.final_training import model_path, train_final_network
+from generalNAS_tools.final_training import train_final_network
 from generalNAS_tools.network import NetworkOutput
 from generalNAS_tools.options import (
     add_data_options,
@@ -47,7 +46,7 @@ def main() -> None:
     """Trains with early stopping, then tests the best weights."""
     args = parse_options()
     setup = set_up(args, args.model, searched=False)
-    splits, files = setup.splits, setup.run.files
+    splits = setup.splits
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
     try:
         network = build_baseline(args.model, **size).to(setup.device)
@@ -56,8 +55,6 @@ def main() -> None:
     if args.average_reverse_complement:
         check_strands(splits.test)
     optimizer = baseline_optimizer(args.model, network, learning_rate=args.learning_rate)
-    path = model_path(args, files)
-    description = {"baseline": args.model, **size}
 
     def forward(x: torch.Tensor) -> NetworkOutput:
         return NetworkOutput(network(x), None)
@@ -69,17 +66,13 @@ def main() -> None:
         schedule=None,
         setup=setup,
         args=args,
-        save_model=lambda: save_weights(path, {**description, "weights": network.state_dict()}),
+        description={"baseline": args.model, **size},
     )
-    saved = load_weights(path)
-    if {name: saved.get(name) for name in description} != description:
-        raise ValueError(f"{path}: not this run's model any more; train again with --restart")
-    network.load_state_dict(saved["weights"])
     predictions, loss = predict(
         network, forward, split=splits.test, options=setup.loop, run=setup.run
     )
     write_test_report(
-        files,
+        setup.run.files,
         splits.test,
         predictions,
         loss=loss,

@@ -1,7 +1,6 @@
 """Writing a file whole or not at all."""
 
 import contextlib
-import errno
 import fcntl
 import glob
 import os
@@ -61,8 +60,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():
+            raise ValueError(f"{path}: can't be written (it is no regular file)")
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass

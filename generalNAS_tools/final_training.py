@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from generalNAS_tools.atomic_files import check_writable
+from generalNAS_tools.checkpoints import load_weights, save_weights
 from generalNAS_tools.command import Setup
 from generalNAS_tools.pictures import draw_curves
 from generalNAS_tools.run_directory import Stateful
@@ -21,16 +22,7 @@ from generalNAS_tools.training_epoch import training_epoch
 
 log = logging.getLogger(__name__)
 
-
-def model_path(args: argparse.Namespace, files: RunFiles) -> Path:
-    """Where the model of a run goes: --model_path, or beside the run's other files.
-
-    Raises:
-        ValueError: no file can be written there.
-    """
-    path = Path(args.model_path) if args.model_path else files.path("model", "pth")
-    check_writable(path)
-    return path
+Row = dict[str, Any]
 
 
 def train_final_network(
@@ -41,53 +33,104 @@ def train_final_network(
     schedule: CosineAnnealingLR | None,
     setup: Setup,
     args: argparse.Namespace,
-    save_model: Callable[[], None],
+    description: Mapping[str, Any],
 ) -> None:
     """Trains for --epochs, or until --patience epochs brought no better validation loss.
 
-    `save_model` is called whenever the validation loss is the best so far, and after every
-    epoch until the first validation.
+    The model file (--model_path, else beside the run's other files) holds the weights of the
+    epoch with the best validation loss, or of the last one before the first validation; at the
+    end the network has them too.
+
+    Args:
+        network: what is trained.
+        forward: one-hot DNA → output.
+        optimizer: of the weights.
+        schedule: of its learning rates; None keeps them.
+        setup: data, run and options.
+        args: epochs, patience, validation, and where the model goes.
+        description: what the model file holds besides `weights` and `trained`, the figures of
+            their epoch.
+
+    Raises:
+        ValueError: the model can't be written there, or what lies there isn't this run's.
     """
     run = setup.run
+    path = _model_path(args, run.files)
+    if run.history:
+        _load_model(path, run.history, resumed=True)
+    if args.patience and not any(validates(args, epoch) for epoch in range(args.epochs)):
+        log.warning("--patience has no effect: no epoch is validated")
     run.clock.total_epochs = args.epochs
-    tracked: dict[str, Stateful] = {"network": network, "optimizer": optimizer}
-    if schedule is not None:
-        tracked["schedule"] = schedule
-    run.track(**tracked)
+    scheduled: dict[str, Stateful] = {} if schedule is None else {"schedule": schedule}
+    run.track(network=network, optimizer=optimizer, **scheduled)
     for epoch in run.epochs(args.epochs):
         if args.patience and _epochs_since_best(run.history) >= args.patience:
             log.info("no better validation loss in %d epochs: early stop", args.patience)
             break
+        validate = validates(args, epoch)
         row = training_epoch(
-            network,
-            forward,
-            optimizer,
-            schedule=schedule,
-            setup=setup,
-            validate=validates(args, epoch),
+            network, forward, optimizer, schedule=schedule, setup=setup, validate=validate
         )
-        best, loss = _best(run.history), row["valid_loss"]
-        if best is None or (loss is not None and loss < best["valid_loss"]):
+        trained = {"epoch": len(run.history) + 1, **row}
+        if _best([*run.history, trained]) in (trained, None):
             run.check_finite(row)
-            save_model()
+            weights = network.state_dict()
+            save_weights(path, {**description, "trained": trained, "weights": weights})
         run.end_epoch(row)
-    best = _best(run.history)
-    if best is not None:
-        log.info(
-            "the model is that of epoch %d: valid_loss %.4f", best["epoch"], best["valid_loss"]
-        )
+    model = _load_model(path, run.history)
+    network.load_state_dict(model["weights"])
+    log.info("%s holds the weights of epoch %d", path, model["trained"]["epoch"])
     draw_curves(run.history, run.files.path("curves", "png"))
 
 
-def _validated(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _model_path(args: argparse.Namespace, files: RunFiles) -> Path:
+    """Where the model goes; nothing but a model is ever replaced.
+
+    Raises:
+        ValueError: no model can be written there.
+    """
+    path = Path(args.model_path) if args.model_path else files.path("model", "pth")
+    check_writable(path)
+    if path.resolve() == files.path("checkpoint", "pt").resolve():
+        raise ValueError(f"--model_path {path}: is the run's checkpoint; name another file")
+    if path.exists() and "weights" not in load_weights(path):
+        raise ValueError(f"--model_path {path}: holds something else than a model; name another")
+    return path
+
+
+def _load_model(path: Path, history: list[Row], *, resumed: bool = False) -> Row:
+    """Reads the model of the run that has this history.
+
+    Args:
+        path: the model file.
+        history: of the run.
+        resumed: the epoch after the history may have saved it before the run was killed.
+
+    Raises:
+        ValueError: it is missing or another run's.
+    """
+    kept = _best(history) or history[-1]
+    expected = {name: value for name, value in kept.items() if name != "seconds"}
+    model = load_weights(path)
+    trained = model.get("trained")
+    ahead = isinstance(trained, dict) and trained.get("epoch") == len(history) + 1
+    if trained != expected and not (resumed and ahead):
+        raise ValueError(
+            f"{path}: not the model that this run saved after epoch {kept['epoch']}; put it back, "
+            "or train again with --restart"
+        )
+    return model
+
+
+def _validated(history: list[Row]) -> list[Row]:
     return [row for row in history if row["valid_loss"] is not None]
 
 
-def _best(history: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _best(history: list[Row]) -> Row | None:
     return min(_validated(history), key=lambda row: row["valid_loss"], default=None)
 
 
-def _epochs_since_best(history: list[dict[str, Any]]) -> int:
+def _epochs_since_best(history: list[Row]) -> int:
     """Epochs from the best validation to the last one; those not validated prove nothing."""
     best = _best(history)
     return _validated(history)[-1]["epoch"] - best["epoch"] if best is not None else 0

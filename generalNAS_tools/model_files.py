@@ -5,9 +5,7 @@ import os
 import reprlib
 from typing import Any, NamedTuple
 
-from torch import nn
-
-from generalNAS_tools.checkpoints import load_weights, save_weights
+from generalNAS_tools.checkpoints import load_weights
 from generalNAS_tools.final_network import FinalNetwork
 from generalNAS_tools.genotypes import Genotype, parse_genotype
 from generalNAS_tools.network import NetworkOptions
@@ -27,24 +25,9 @@ class FinalModel(NamedTuple):
     options: NetworkOptions
 
 
-def save_final_model(
-    path: str | os.PathLike[str],
-    network: nn.Module,
-    *,
-    genotype: Genotype,
-    options: NetworkOptions,
-) -> None:
-    """Writes a final network atomically.
-
-    Raises:
-        ValueError: the file can't be written; what stood there before stays.
-    """
-    state = {
-        "genotype": genotype._asdict(),
-        "options": dataclasses.asdict(options),
-        "weights": network.state_dict(),
-    }
-    save_weights(path, state)
+def describe(genotype: Genotype, options: NetworkOptions) -> dict[str, Any]:
+    """What the file of a final network holds besides its weights, enough to build it again."""
+    return {"genotype": genotype._asdict(), "options": dataclasses.asdict(options)}
 
 
 def load_final_model(path: str | os.PathLike[str]) -> FinalModel:
@@ -54,7 +37,7 @@ def load_final_model(path: str | os.PathLike[str]) -> FinalModel:
         ValueError: the file is missing, damaged or holds something else.
     """
     state = load_weights(path)
-    if state.keys() != {"genotype", "options", "weights"}:
+    if state.keys() - {"trained"} != {"genotype", "options", "weights"}:
         raise ValueError(
             f"{path}: holds {', '.join(map(str, sorted(state, key=str)))}; expected a model "
             "written by train_finalArchitecture.py"

@@ -62,7 +62,7 @@ class RunDirectory:
         save: the run's name; several runs share a folder under different names.
         method: first part of the genotype's file name (darts, pdarts, ...).
         config: every flag, and the data's fingerprints.
-        restart: throws away what an interrupted run left.
+        restart: throws away what an interrupted run left, at the first `track`.
 
     Attributes:
         files: names and writes them.
@@ -94,9 +94,9 @@ class RunDirectory:
         self._tracked: dict[str, Stateful] = {}
         self._saved: dict[str, Any] | None = None
         self._checkpoint = self.files.path("checkpoint", "pt")
-        if restart:
-            self._checkpoint.unlink(missing_ok=True)
-        self._load()
+        self._restart = restart
+        if self._checkpoint.exists() and not restart:
+            self._load()
         open_log(self.files.path("log", "txt"))
         self.clock = Clock(self.partial["seconds"] if self.partial else 0.0)
         self.files.write_json("config", self.config)
@@ -112,17 +112,19 @@ class RunDirectory:
         from the checkpoint, if there is one.
         """
         self._tracked = dict(objects)
-        if self._saved is None:
-            return
+        if self._restart:
+            self._checkpoint.unlink(missing_ok=True)
+            self._restart = False
         saved, self._saved = self._saved, None
+        if saved is None:
+            return
         try:
             for name, target in objects.items():
                 target.load_state_dict(saved["objects"][name])
             set_random_states(saved["random"])
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(
-                f"{self._checkpoint}: doesn't fit this command; start over with --restart"
-            ) from error
+            reason = "doesn't fit this command; start over with --restart"
+            raise ValueError(f"{self._checkpoint}: {reason}") from error
         log.info("continuing at epoch %d", len(self.history) + 1)
 
     @property
@@ -214,8 +216,6 @@ class RunDirectory:
         save_weights(self._checkpoint, state)
 
     def _load(self) -> None:
-        if not self._checkpoint.exists():
-            return
         state = load_checkpoint(self._checkpoint)
         self._check_config(state["config"])
         self.cursor, self.history = state["cursor"], state["history"]
@@ -237,9 +237,11 @@ class RunDirectory:
                 raise self._not_finite(f"the state of the {name} is not finite")
 
     def _not_finite(self, what: str) -> Diverged:
+        names = ("rhn_lr", "cnn_lr", "learning_rate", "clip")
+        flags = " or ".join(f"--{name}" for name in names if name in self.config)
         return Diverged(
-            f"epoch {len(self.history) + 1}: {what}; the run stops, the last good state is in "
-            f"{self._checkpoint}; try --restart with a lower --rhn_lr, --cnn_lr or --clip"
+            f"epoch {len(self.history) + 1}: {what}; the run stops, {self._checkpoint} holds the "
+            f"last good state, if any; try --restart with a lower {flags or 'learning rate'}"
         )
 
     def _ask_to_stop(self, number: int, _: FrameType | None) -> None:

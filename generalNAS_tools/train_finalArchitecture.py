@@ -11,9 +11,9 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.final_network import FinalNetwork
-from generalNAS_tools.final_training import model_path, train_final_network
+from generalNAS_tools.final_training import train_final_network
 from generalNAS_tools.genotypes import read_genotype
-from generalNAS_tools.model_files import save_final_model
+from generalNAS_tools.model_files import describe
 from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.options import (
     RATE,
@@ -47,7 +47,6 @@ def main() -> None:
     network = FinalNetwork(genotype, setup.network, drop_path=args.drop_path_prob)
     network.to(setup.device)
     optimizer = weight_optimizer(network, args)
-    path = model_path(args, setup.run.files)
     train_final_network(
         network,
         network,
@@ -55,9 +54,7 @@ def main() -> None:
         schedule=cosine_schedule(optimizer, args),
         setup=setup,
         args=args,
-        save_model=lambda: save_final_model(
-            path, network, genotype=genotype, options=setup.network
-        ),
+        description=describe(genotype, setup.network),
     )
 
 

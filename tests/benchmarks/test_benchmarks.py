@@ -44,14 +44,14 @@ def test_every_step_is_compared_with_its_plain_form(report):
     pairs = {name: row for name, row in results.items() if isinstance(row, dict)}
     assert len(pairs) == 6
     for name, row in pairs.items():
-        assert row["ratio"] == pytest.approx(row["plain"] / row["fast"], rel=0.1), name
+        assert row["ratio"] == pytest.approx(row["plain"] / row["fast"], abs=0.01), name
     assert results["peak memory of a weight step (fast / plain)"] > 0
     assert results["batch assembly (plain: float32 in memory)"]["sequences/s"] > 0
 
 
 def test_stages_get_smaller(report):
     for method, rows in report("stages").items():
-        assert rows[0]["time ratio"] == 1
+        assert all(row["seconds"] > 0 for row in rows), method
         flops, weights = ([row[f"{what} ratio"] for row in rows] for what in ("FLOP", "weights"))
         assert flops == sorted(flops, reverse=True), method
         assert weights == sorted(weights, reverse=True), method

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from generalNAS_tools.checkpoints import load_weights
+from generalNAS_tools.checkpoints import load_weights, save_weights
 from generalNAS_tools.final_network import FinalNetwork
-from generalNAS_tools.model_files import load_final_model, save_final_model
+from generalNAS_tools.model_files import describe, load_final_model
 from generalNAS_tools.network import NetworkOptions
 from tests.generalNAS_tools.genotype_cases import EXAMPLE
 
@@ -17,7 +17,8 @@ def model(tmp_path_factory):
     torch.manual_seed(0)
     network = FinalNetwork(EXAMPLE, OPTIONS, drop_path=0.3)
     network(torch.rand(4, 4, 12))
-    save_final_model(path, network, genotype=EXAMPLE, options=OPTIONS)
+    weights = {"trained": {"epoch": 1}, "weights": network.state_dict()}
+    save_weights(path, {**describe(EXAMPLE, OPTIONS), **weights})
     return network.eval(), path
 
 
@@ -34,7 +35,7 @@ def test_a_loaded_model_predicts_the_same(model):
 
 def test_the_file_holds_plain_values(model):
     state = load_weights(model[1])
-    assert state.keys() == {"genotype", "options", "weights"}
+    assert state.keys() == {"genotype", "options", "trained", "weights"}
     assert all(type(value) is torch.Tensor for value in state["weights"].values())
 
 
@@ -45,7 +46,7 @@ def change_option(name, value):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda state: state.pop("genotype"), "holds options, weights; expected a model"),
+        (lambda state: state.pop("genotype"), "holds options, trained, weights; expected a model"),
         (lambda state: state.update(more=1), "expected a model"),
         (lambda state: state["genotype"].pop("rnn"), "genotype without rnn"),
         (lambda state: state.update(options=None), "network options"),

@@ -67,6 +67,9 @@ def test_restart_forgets(tmp_path):
     with run_directory(tmp_path, restart=True, lr=2) as run:
         assert run.history == []
         assert list(run.epochs(2)) == [0, 1]
+        assert (tmp_path / "checkpoint-a.pt").exists()  # something may still be refused
+        run.track()
+        assert not (tmp_path / "checkpoint-a.pt").exists()
 
 
 @pytest.mark.parametrize("other", [{}, {"network": nn.Linear(3, 3)}, {"head": nn.Linear(2, 2)}])
@@ -86,7 +89,7 @@ def test_a_checkpoint_of_other_objects(tmp_path, other):
 @pytest.mark.parametrize("name", ["train_loss", "valid_loss", "weight"])
 def test_what_is_not_finite_is_not_saved(tmp_path, name):
     network = nn.Linear(2, 2)
-    with run_directory(tmp_path) as run:
+    with run_directory(tmp_path, rhn_lr=8.0) as run:
         run.track(network=network)
         run.end_epoch(ROW)
         before = (tmp_path / "checkpoint-a.pt").read_bytes()

@@ -201,7 +201,7 @@ def test_the_best_by_validation_loss_is_kept_and_tested(bundles, tmp_path):
     best = losses.index(min(losses)) + 1
     assert len(losses) == best + 2 < 6
     assert "no better validation loss in 2 epochs: early stop" in log_of(long)
-    assert f"the model is that of epoch {best}: valid_loss {min(losses):.4f}" in log_of(long)
+    assert f"model.pth holds the weights of epoch {best}" in log_of(long)
     assert run_here(BASELINE, line_of(bundles, short, "DanQ", epochs=best, **wild)).code == 0
     for name in ("model.pth", "predictions_test-a.npy", "test_loss-a.npy"):
         assert result(long)[name] == result(short)[name]
@@ -279,19 +279,40 @@ def test_the_learning_rate_flag(bundles, trained, tmp_path):
     )
 
 
+def test_two_runs_into_one_model_file(bundles, tmp_path):
+    """The first one, run again, must not report the second one's model as its own."""
+    line, other = (
+        line_of(bundles, tmp_path / name, "DanQ", seed=seed, model_path=tmp_path / "model.pth")
+        for name, seed in (("one", 0), ("two", 1))
+    )
+    assert run_here(BASELINE, line).code == 0
+    report = (tmp_path / "one" / "metrics_test-a.json").read_bytes()
+    assert run_here(BASELINE, other).code == 0
+    assert "not the model that this run saved" in refusal(run_here(BASELINE, line))
+    assert (tmp_path / "one" / "metrics_test-a.json").read_bytes() == report
+
+
+def test_a_refused_restart_loses_nothing(bundles, tmp_path):
+    line = line_of(bundles, tmp_path, "DanQ", epochs=1)
+    assert run_here(BASELINE, line).code == 0
+    before = (tmp_path / "checkpoint-a.pt").read_bytes()
+    for flag in ("--learning_rate=0", "--average_reverse_complement", "--model_path=/dev/null"):
+        refusal(run_here(BASELINE, [*line, "--restart", flag]))
+    assert (tmp_path / "checkpoint-a.pt").read_bytes() == before
+
+
+def test_a_diverged_training_names_its_own_flag(bundles, tmp_path):
+    outcome = run_here(BASELINE, line_of(bundles, tmp_path, "DanQ", learning_rate=1e30))
+    assert outcome.code == 2
+    assert outcome.stderr.endswith("try --restart with a lower --learning_rate\n")
+
+
 def test_a_model_file_of_another_network(bundles, trained, tmp_path):
     folder = trained("DanQ")
     model = tmp_path / "model.pth"
     assert run_here(BASELINE, line_of(bundles, tmp_path, "DanQ")).code == 0
     model.write_bytes((trained("DeepSEA") / "model.pth").read_bytes())
-    message = refusal_at_the_end(run_here(BASELINE, line_of(bundles, tmp_path, "DanQ")))
-    assert "model.pth: not this run's model any more" in message
+    message = refusal(run_here(BASELINE, line_of(bundles, tmp_path, "DanQ")))
+    assert "model.pth: not the model that this run saved" in message
     outcome = run_here(TEST, bundles(40).test(tmp_path / "test", folder / "model.pth"))
     assert "expected a model written by train_finalArchitecture.py" in refusal(outcome)
-
-
-def refusal_at_the_end(outcome):
-    """The last line of a script that refused something after it had logged others."""
-    assert outcome.code == 2
-    assert "Traceback" not in outcome.stderr
-    return outcome.stderr.splitlines()[-1]
