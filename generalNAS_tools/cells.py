@@ -24,7 +24,6 @@ from generalNAS_tools.operations import (
     IDENTITY,
     PARTS,
     POOLS,
-    FactorizedReduce,
     Part,
     ReLUConvBN,
     pool,
@@ -54,8 +53,9 @@ class SearchCell(nn.Module):
         if self.mask.shape != (len(CNN_EDGES), len(CNN_PRIMITIVES)):
             raise ValueError(f"mask of a CNN cell has shape {self.mask.shape}; expected (14, 9)")
         self.channels, self.stride, self.skip_dropout = channels, stride, 0.0
-        first = FactorizedReduce if previous_stride > 1 else ReLUConvBN
-        self.preprocess0 = first(in_channels[0], channels, affine=False, stride=previous_stride)
+        self.preprocess0 = ReLUConvBN(
+            in_channels[0], channels, affine=False, stride=previous_stride
+        )
         self.preprocess1 = ReLUConvBN(in_channels[1], channels, affine=False)
         self.fan_outs = nn.ModuleList(
             StateFanOut(state, self.mask, channels, stride if state < CNN_INPUTS else 1)
@@ -173,8 +173,7 @@ class FinalCell(nn.Module):
     ) -> None:
         super().__init__()
         self.genes, self.stride = tuple(genes), stride
-        first = FactorizedReduce if previous_stride > 1 else ReLUConvBN
-        self.preprocess0 = first(in_channels[0], channels, affine=True, stride=previous_stride)
+        self.preprocess0 = ReLUConvBN(in_channels[0], channels, affine=True, stride=previous_stride)
         self.preprocess1 = ReLUConvBN(in_channels[1], channels, affine=True)
         self.operations = nn.ModuleList(
             nn.ModuleList(
