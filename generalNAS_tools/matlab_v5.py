@@ -137,11 +137,10 @@ class V5Array:
             _, stream = _read_matrix(file, self.element.order)
             for plane in range(math.prod(self.shape[:-1])):
                 for first in range(start, stop, step):
-                    values = np.empty(min(step, stop - first), self.dtype)
                     with as_value_error(self.element.path):
                         _skip(stream, start * item if first == start else 0)
-                        _read_into(stream, values)
-                    yield Piece(plane, first, values)
+                        data = _exactly(stream, min(step, stop - first) * item)
+                    yield Piece(plane, first, np.frombuffer(data, self.dtype))
                 with as_value_error(self.element.path):
                     _skip(stream, (self.shape[-1] - stop) * item)
 
@@ -212,12 +211,6 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
     if len(data) < size:
         raise OSError("it ends early")
     return data
-
-
-def _read_into(stream: IO[bytes], values: NDArray[Any]) -> None:
-    read = stream.readinto(values.view(np.uint8))  # type: ignore[attr-defined]
-    if read < values.nbytes:
-        raise OSError("it ends early")
 
 
 def _skip(stream: IO[bytes], size: int) -> None:
