@@ -14,9 +14,9 @@ from generalNAS_tools.batched_parts import BatchedPart, run_parts
 from generalNAS_tools.edge_batches import StateFanOut
 from generalNAS_tools.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.genotypes import (
+    CNN_CELL,
     CNN_INPUTS,
     CNN_NODES,
-    CNN_PRIMITIVES,
     EDGES_PER_CNN_NODE,
     Gene,
 )
@@ -50,7 +50,7 @@ class SearchCell(nn.Module):
     ) -> None:
         super().__init__()
         self.mask = np.array(mask, dtype=bool)
-        if self.mask.shape != (len(CNN_EDGES), len(CNN_PRIMITIVES)):
+        if self.mask.shape != CNN_CELL.mask_shape:
             raise ValueError(f"mask of a CNN cell has shape {self.mask.shape}; expected (14, 9)")
         self.stride, self.skip_dropout = stride, 0.0
         self.preprocess0 = ReLUConvBN(

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from generalNAS_tools.edge_masks import RHN_EDGES, BoolArray, edges_of_node
-from generalNAS_tools.genotypes import NONE, RHN_NODES, RHN_PRIMITIVES, Gene
+from generalNAS_tools.genotypes import NONE, RHN_CELL, RHN_NODES, RHN_PRIMITIVES, Gene
 
-MASK_SHAPE = (len(RHN_EDGES), len(RHN_PRIMITIVES))
+MASK_SHAPE = RHN_CELL.mask_shape
 
 TANH, IDENTITY, SIGMOID, RELU = range(4)
 """Columns of the mixing weights without `none`; they number the activations here."""
