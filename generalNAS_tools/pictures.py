@@ -129,9 +129,10 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
         (right, "acc_train", "C0", "training"),
         (right, "acc_valid", "C1", "validation"),
     ):
-        known = [(epoch, row[key]) for epoch, row in enumerate(history, 1) if _known(row, key)]
-        epochs, values = zip(*known, strict=True) if known else ((), ())
-        axes.plot(epochs, values, color=colour, marker="o", markersize=4, label=label)
+        known = {i: row[key] for i, row in enumerate(history, 1) if row.get(key) is not None}
+        axes.plot(
+            list(known), list(known.values()), color=colour, marker="o", markersize=4, label=label
+        )
     left.set(title="Loss", ylabel="binary cross-entropy")
     right.set(title="F1 at threshold 0.5", ylabel="weighted F1")
     for axes in (left, right):
@@ -140,10 +141,6 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
         axes.grid(alpha=0.3)
         axes.legend()
     save_figure(figure, path)
-
-
-def _known(row: Mapping[str, Any], key: str) -> bool:
-    return row.get(key) is not None
 
 
 def _cell_graph(cell: _Cell, genes: Sequence[Gene]) -> "nx.MultiDiGraph[str]":
