@@ -14,9 +14,9 @@ from generalNAS_tools.batched_parts import BatchedPart, run_parts
 from generalNAS_tools.edge_batches import StateFanOut
 from generalNAS_tools.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.genotypes import (
+    CNN_CELL,
     CNN_INPUTS,
     CNN_NODES,
-    CNN_PRIMITIVES,
     EDGES_PER_CNN_NODE,
     Gene,
 )
@@ -24,7 +24,6 @@ from generalNAS_tools.operations import (
     IDENTITY,
     PARTS,
     POOLS,
-    FactorizedReduce,
     Part,
     ReLUConvBN,
     pool,
@@ -51,11 +50,12 @@ class SearchCell(nn.Module):
     ) -> None:
         super().__init__()
         self.mask = np.array(mask, dtype=bool)
-        if self.mask.shape != (len(CNN_EDGES), len(CNN_PRIMITIVES)):
+        if self.mask.shape != CNN_CELL.mask_shape:
             raise ValueError(f"mask of a CNN cell has shape {self.mask.shape}; expected (14, 9)")
-        self.channels, self.stride, self.skip_dropout = channels, stride, 0.0
-        first = FactorizedReduce if previous_stride > 1 else ReLUConvBN
-        self.preprocess0 = first(in_channels[0], channels, affine=False, stride=previous_stride)
+        self.stride, self.skip_dropout = stride, 0.0
+        self.preprocess0 = ReLUConvBN(
+            in_channels[0], channels, affine=False, stride=previous_stride
+        )
         self.preprocess1 = ReLUConvBN(in_channels[1], channels, affine=False)
         self.fan_outs = nn.ModuleList(
             StateFanOut(state, self.mask, channels, stride if state < CNN_INPUTS else 1)
@@ -75,9 +75,30 @@ class SearchCell(nn.Module):
             active: the operations to compute, (14, 9); the others cost nothing and contribute
                 nothing. All of the mask if absent.
         """
+        chosen, exists = self.mask, self.get_buffer("exists")
+        if active is not None:
+            chosen = self.mask & active
+            exists = torch.from_numpy(chosen).to(mixing.device)
         state0, state1 = _cast(state0), _cast(state1)
         with torch.autocast(state0.device.type, enabled=False):
-            return self._forward(state0, state1, mixing, active)
+            rows = (mixing * exists).unbind(0)
+            states = [self.preprocess0(state0), self.preprocess1(state1)]
+            batch, length, channels = states[0].shape
+            empty = states[0].new_zeros(batch, -(-length // self.stride), channels)
+            nodes = [_Node() for _ in range(CNN_NODES)]
+            for number, fan_out in enumerate(self._fan_outs()):
+                if number >= CNN_INPUTS:
+                    states.append(nodes[number - CNN_INPUTS].state(empty))
+                if not chosen[fan_out.edges].any():
+                    continue
+                weights = torch.stack([rows[edge] for edge in fan_out.edges])
+                result = fan_out(
+                    states[number], weights, chosen[fan_out.edges], skip_dropout=self.skip_dropout
+                )
+                for edge, terms, biases in zip(fan_out.edges, *result, strict=True):
+                    nodes[CNN_EDGES[edge].node].add(terms, biases)
+            states.append(nodes[-1].state(empty))
+            return torch.cat(states[CNN_INPUTS:], dim=2).transpose(1, 2)
 
     def operation_tensors(self, edge: int, primitive: int) -> list[Tensor]:
         """Views of an operation's weights and BatchNorm statistics, in forward order.
@@ -87,32 +108,6 @@ class SearchCell(nn.Module):
         of a pool is shared by all edges that leave the same state.
         """
         return self._fan_outs()[CNN_EDGES[edge].state].operation_tensors(edge, primitive)
-
-    def _forward(
-        self, state0: Tensor, state1: Tensor, mixing: Tensor, active: BoolArray | None
-    ) -> Tensor:
-        chosen, exists = self.mask, self.get_buffer("exists")
-        if active is not None:
-            chosen = self.mask & active
-            exists = torch.from_numpy(chosen).to(mixing.device)
-        rows = (mixing * exists).unbind(0)
-        states = [self.preprocess0(state0), self.preprocess1(state1)]
-        batch, length, channels = states[0].shape
-        empty = states[0].new_zeros(batch, -(-length // self.stride), channels)
-        nodes = [_Node() for _ in range(CNN_NODES)]
-        for number, fan_out in enumerate(self._fan_outs()):
-            if number >= CNN_INPUTS:
-                states.append(nodes[number - CNN_INPUTS].state(empty))
-            if not chosen[fan_out.edges].any():
-                continue
-            weights = torch.stack([rows[edge] for edge in fan_out.edges])
-            result = fan_out(
-                states[number], weights, chosen[fan_out.edges], skip_dropout=self.skip_dropout
-            )
-            for edge, terms, biases in zip(fan_out.edges, *result, strict=True):
-                nodes[CNN_EDGES[edge].node].add(terms, biases)
-        states.append(nodes[-1].state(empty))
-        return torch.cat(states[CNN_INPUTS:], dim=2).transpose(1, 2)
 
     def _fan_outs(self) -> list[StateFanOut]:
         return [fan_out for fan_out in self.fan_outs if isinstance(fan_out, StateFanOut)]
@@ -173,8 +168,7 @@ class FinalCell(nn.Module):
     ) -> None:
         super().__init__()
         self.genes, self.stride = tuple(genes), stride
-        first = FactorizedReduce if previous_stride > 1 else ReLUConvBN
-        self.preprocess0 = first(in_channels[0], channels, affine=True, stride=previous_stride)
+        self.preprocess0 = ReLUConvBN(in_channels[0], channels, affine=True, stride=previous_stride)
         self.preprocess1 = ReLUConvBN(in_channels[1], channels, affine=True)
         self.operations = nn.ModuleList(
             nn.ModuleList(

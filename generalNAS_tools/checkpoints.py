@@ -56,7 +56,10 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected a model or checkpoint of this project")
     try:
-        _check_sums(path)
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch itself doesn't look at the sums
+        if damaged is not None:
+            raise ValueError(f"wrong sum of {damaged}")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
         raise ValueError(f"{path}: damaged, or not a file of this project") from error
@@ -81,14 +84,6 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     return state
 
 
-def _check_sums(path: Path) -> None:
-    """Checks the sums that the file holds; torch itself doesn't look at them."""
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"wrong sum of {damaged}")
-
-
 def random_states() -> dict[str, Any]:
     """States of torch's generators, the only global randomness in use."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
@@ -103,16 +98,11 @@ def set_random_states(states: dict[str, Any]) -> None:
 
 
 def all_finite(state: Any) -> bool:
-    """Whether every floating-point tensor in a nested state is finite."""
-    tensors = [tensor for tensor in _tensors(state) if tensor.is_floating_point()]
-    return all(bool(tensor.isfinite().all()) for tensor in tensors)
-
-
-def _tensors(state: Any) -> list[Tensor]:
+    """Whether every tensor in a nested state is finite."""
     if isinstance(state, Tensor):
-        return [state]
+        return bool(state.isfinite().all())
     if isinstance(state, dict):
-        state = list(state.values())
+        return all_finite(list(state.values()))
     if isinstance(state, list | tuple):
-        return [tensor for item in state for tensor in _tensors(item)]
-    return []
+        return all(all_finite(item) for item in state)
+    return True

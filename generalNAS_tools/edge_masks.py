@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generalNAS_tools.genotypes import (
-    CNN_INPUTS,
-    CNN_NODES,
-    CNN_PRIMITIVES,
-    EDGES_PER_CNN_NODE,
+    CELL_KINDS,
+    CNN_CELL,
     NONE,
-    RHN_NODES,
-    RHN_PRIMITIVES,
+    RHN_CELL,
+    Edge,
     Gene,
     Genotype,
 )
@@ -24,26 +22,9 @@ from generalNAS_tools.genotypes import (
 BoolArray = NDArray[np.bool_]
 
 
-class Edge(NamedTuple):
-    """An edge from an earlier state into a node.
-
-    Attributes:
-        node: index of the node it ends in, from 0.
-        state: index of the state it leaves (CNN: 0 and 1 are the cell's inputs, 2.. the nodes;
-            RHN: 0 is the initial state, 1.. the nodes).
-    """
-
-    node: int
-    state: int
-
-
-def _edges(nodes: int, inputs: int) -> tuple[Edge, ...]:
-    return tuple(Edge(i, j) for i in range(nodes) for j in range(inputs + i))
-
-
-CNN_EDGES = _edges(CNN_NODES, CNN_INPUTS)
+CNN_EDGES = CNN_CELL.edges
 """The 14 edges of a CNN cell, numbered node by node."""
-RHN_EDGES = _edges(RHN_NODES, 1)
+RHN_EDGES = RHN_CELL.edges
 """The 36 edges of the RHN cell, numbered node by node."""
 
 
@@ -72,12 +53,7 @@ class Masks(NamedTuple):
 
 def full_masks() -> Masks:
     """Every primitive on every edge, `none` included."""
-    cnn = (len(CNN_EDGES), len(CNN_PRIMITIVES))
-    return Masks(
-        np.ones(cnn, dtype=bool),
-        np.ones(cnn, dtype=bool),
-        np.ones((len(RHN_EDGES), len(RHN_PRIMITIVES)), dtype=bool),
-    )
+    return Masks(*(np.ones(CELL_KINDS[name].mask_shape, dtype=bool) for name in Masks._fields))
 
 
 def edges_of_node(edges: tuple[Edge, ...], node: int) -> list[int]:
@@ -96,51 +72,37 @@ def genotype_from_masks(masks: Masks) -> Genotype:
     Raises:
         ValueError: a node has another number of operations, or `none` is one of them.
     """
-    return Genotype.of(
-        _genes_from_mask(masks.normal, CNN_EDGES, CNN_PRIMITIVES, EDGES_PER_CNN_NODE, "normal"),
-        _genes_from_mask(masks.reduce, CNN_EDGES, CNN_PRIMITIVES, EDGES_PER_CNN_NODE, "reduce"),
-        _genes_from_mask(masks.rnn, RHN_EDGES, RHN_PRIMITIVES, 1, "rnn"),
-    )
+    return Genotype.of(*(_genes_from_mask(mask, name) for name, mask in masks._asdict().items()))
 
 
 def masks_from_genotype(genotype: Genotype) -> Masks:
     """The masks in which exactly the genotype's operations are set."""
     masks = Masks(*(np.zeros_like(mask) for mask in full_masks()))
-    for mask, genes, edges, primitives in (
-        (masks.normal, genotype.normal, CNN_EDGES, CNN_PRIMITIVES),
-        (masks.reduce, genotype.reduce, CNN_EDGES, CNN_PRIMITIVES),
-        (masks.rnn, genotype.rnn, RHN_EDGES, RHN_PRIMITIVES),
-    ):
-        per_node = 1 if edges is RHN_EDGES else EDGES_PER_CNN_NODE
-        for position, (name, state) in enumerate(genes):
-            number = edges.index(Edge(position // per_node, state))
-            mask[number, primitives.index(name)] = True
+    for name, mask in masks._asdict().items():
+        kind = CELL_KINDS[name]
+        for position, (primitive, state) in enumerate(getattr(genotype, name)):
+            number = kind.edges.index(Edge(position // kind.edges_per_node, state))
+            mask[number, kind.primitives.index(primitive)] = True
     return masks
 
 
-def _genes_from_mask(
-    mask: BoolArray,
-    edges: tuple[Edge, ...],
-    primitives: tuple[str, ...],
-    per_node: int,
-    name: str,
-) -> list[Gene]:
-    if mask.shape != (len(edges), len(primitives)):
-        raise ValueError(
-            f"{name} mask has shape {mask.shape}; expected {(len(edges), len(primitives))}"
-        )
+def _genes_from_mask(mask: BoolArray, name: str) -> list[Gene]:
+    kind = CELL_KINDS[name]
+    if mask.shape != kind.mask_shape:
+        raise ValueError(f"{name} mask has shape {mask.shape}; expected {kind.mask_shape}")
     if mask[:, NONE].any():
         raise ValueError(f"{name} mask still holds `none`")
     genes: list[Gene] = []
-    for node in range(edges[-1].node + 1):
+    for node in range(kind.nodes):
         found = [
-            (primitives[k], edges[number].state)
-            for number in edges_of_node(edges, node)
+            (kind.primitives[k], kind.edges[number].state)
+            for number in edges_of_node(kind.edges, node)
             for k in np.flatnonzero(mask[number])
         ]
-        if len(found) != per_node:
+        if len(found) != kind.edges_per_node:
             raise ValueError(
-                f"{name} mask has {len(found)} operations on node {node}; expected {per_node}"
+                f"{name} mask has {len(found)} operations on node {node}; "
+                f"expected {kind.edges_per_node}"
             )
         genes.extend(found)
     return genes

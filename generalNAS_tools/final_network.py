@@ -24,13 +24,7 @@ class FinalNetwork(nn.Module):
         self.drop_path = drop_path
         shapes = cell_shapes(options.init_channels, options.layers)
         cells = [
-            FinalCell(
-                genotype.reduce if shape.is_reduction else genotype.normal,
-                in_channels=shape.in_channels,
-                channels=shape.channels,
-                stride=shape.stride,
-                previous_stride=shape.previous_stride,
-            )
+            FinalCell(genotype.reduce if shape.is_reduction else genotype.normal, **shape._asdict())
             for shape in shapes
         ]
         rhn = FinalRHN(

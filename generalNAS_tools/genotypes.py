@@ -1,9 +1,11 @@
-"""The primitives of the search space and the genotype: reading, writing, checking."""
+"""The search space's primitives and kinds of cells; the genotype: reading, writing, checking."""
 
 import io
 import json
 import os
 import reprlib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +38,57 @@ MAX_GENOTYPE_BYTES = 1 << 20
 Gene = tuple[str, int]
 
 
+class Edge(NamedTuple):
+    """An edge from an earlier state into a node.
+
+    Attributes:
+        node: index of the node it ends in, from 0.
+        state: index of the state it leaves (CNN: 0 and 1 are the cell's inputs, 2.. the nodes;
+            RHN: 0 is the initial state, 1.. the nodes).
+    """
+
+    node: int
+    state: int
+
+
+@dataclass(frozen=True)
+class CellKind:
+    """What all cells of one kind have in common.
+
+    Attributes:
+        primitives: what an edge may carry, in index order.
+        inputs: number of states before the nodes.
+        nodes: number of nodes.
+        edges_per_node: edges that a genotype keeps into every node.
+    """
+
+    primitives: tuple[str, ...]
+    inputs: int
+    nodes: int
+    edges_per_node: int
+
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """All edges, numbered node by node."""
+        return tuple(Edge(i, j) for i in range(self.nodes) for j in range(self.inputs + i))
+
+    @property
+    def mask_shape(self) -> tuple[int, int]:
+        """(edges, primitives)."""
+        return len(self.edges), len(self.primitives)
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """States that make the cell's output: all nodes."""
+        return tuple(range(self.inputs, self.inputs + self.nodes))
+
+
+CNN_CELL = CellKind(CNN_PRIMITIVES, CNN_INPUTS, CNN_NODES, EDGES_PER_CNN_NODE)
+RHN_CELL = CellKind(RHN_PRIMITIVES, inputs=1, nodes=RHN_NODES, edges_per_node=1)
+CELL_KINDS = {"normal": CNN_CELL, "reduce": CNN_CELL, "rnn": RHN_CELL}
+"""Kinds of cells by the genotype's fields."""
+
+
 class Genotype(NamedTuple):
     """A found architecture.
 
@@ -58,11 +111,9 @@ class Genotype(NamedTuple):
     @classmethod
     def of(cls, normal: "list[Gene]", reduce: "list[Gene]", rnn: "list[Gene]") -> "Genotype":
         """Builds a checked genotype with the search space's fixed concatenations."""
-        cnn_concat = tuple(range(CNN_INPUTS, CNN_INPUTS + CNN_NODES))
-        rnn_concat = tuple(range(1, RHN_NODES + 1))
+        cnn_concat, rnn_concat = CNN_CELL.outputs, RHN_CELL.outputs
         return parse_genotype(
-            cls(tuple(normal), cnn_concat, tuple(reduce), cnn_concat, tuple(rnn), rnn_concat),
-            source="genotype",
+            (normal, cnn_concat, reduce, cnn_concat, rnn, rnn_concat), source="genotype"
         )
 
     def to_json(self) -> str:
@@ -109,22 +160,20 @@ def parse_genotype(value: Any, *, source: str) -> Genotype:
     if not isinstance(value, list | tuple) or len(value) != len(Genotype._fields):
         raise ValueError(f"{source}: expected a genotype of {len(Genotype._fields)} fields")
     normal, normal_concat, reduce, reduce_concat, rnn, rnn_concat = value
-    cnn_concat = range(CNN_INPUTS, CNN_INPUTS + CNN_NODES)
     return Genotype(
         _genes(normal, "normal", source),
-        _concat(normal_concat, cnn_concat, "normal_concat", source),
+        _concat(normal_concat, CNN_CELL.outputs, "normal_concat", source),
         _genes(reduce, "reduce", source),
-        _concat(reduce_concat, cnn_concat, "reduce_concat", source),
+        _concat(reduce_concat, CNN_CELL.outputs, "reduce_concat", source),
         _genes(rnn, "rnn", source),
-        _concat(rnn_concat, range(1, RHN_NODES + 1), "rnn_concat", source),
+        _concat(rnn_concat, RHN_CELL.outputs, "rnn_concat", source),
     )
 
 
 def _genes(value: Any, field: str, source: str) -> tuple[Gene, ...]:
-    primitives = RHN_PRIMITIVES if field == "rnn" else CNN_PRIMITIVES
-    per_node = 1 if field == "rnn" else EDGES_PER_CNN_NODE
-    inputs = 1 if field == "rnn" else CNN_INPUTS
-    count = RHN_NODES if field == "rnn" else CNN_NODES * EDGES_PER_CNN_NODE
+    kind = CELL_KINDS[field]
+    primitives = kind.primitives[1:]
+    count = kind.nodes * kind.edges_per_node
     if not isinstance(value, list | tuple) or len(value) != count:
         raise ValueError(f"{source}: {field} must list {count} pairs (primitive, state)")
     genes: list[Gene] = []
@@ -132,12 +181,12 @@ def _genes(value: Any, field: str, source: str) -> tuple[Gene, ...]:
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise ValueError(f"{source}: {field}[{position}] is not a pair (primitive, state)")
         name, state = pair
-        if name not in primitives[1:]:
+        if name not in primitives:
             raise ValueError(
                 f"{source}: {field}[{position}] is {reprlib.repr(name)}; "
-                f"expected one of {primitives[1:]}"
+                f"expected one of {primitives}"
             )
-        states = inputs + position // per_node
+        states = kind.inputs + position // kind.edges_per_node
         if isinstance(state, bool) or not isinstance(state, int) or not 0 <= state < states:
             raise ValueError(
                 f"{source}: {field}[{position}] takes state {reprlib.repr(state)}; "
@@ -147,10 +196,10 @@ def _genes(value: Any, field: str, source: str) -> tuple[Gene, ...]:
     return tuple(genes)
 
 
-def _concat(value: Any, expected: range, field: str, source: str) -> tuple[int, ...]:
+def _concat(value: Any, expected: tuple[int, ...], field: str, source: str) -> tuple[int, ...]:
     if not isinstance(value, list | tuple | range) or list(value) != list(expected):
         raise ValueError(f"{source}: {field} is {reprlib.repr(value)}; expected {list(expected)}")
-    return tuple(expected)
+    return expected
 
 
 def _decode(raw: bytes) -> Any:

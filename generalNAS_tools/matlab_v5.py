@@ -115,35 +115,32 @@ class _Matrix(NamedTuple):
 
 @dataclass(frozen=True)
 class V5Array:
-    """A numeric array of a v5 file; a `MatArray`."""
+    """A numeric array of a v5 file; a `MatArray`.
 
-    matrix: _Matrix
+    Attributes:
+        element: where it is stored.
+        shape: axes in reversed order.
+        dtype: of the stored values.
+        chunk: number of sequences stored together: planes lie one after the other, so none are.
+    """
+
     element: _Element
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Axes in reversed order."""
-        return self.matrix.shape
-
-    @property
-    def chunk(self) -> int:
-        """Number of sequences stored together: planes lie one after the other, so none are."""
-        return 1
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunk: int = 1
 
     def pieces(self, start: int, stop: int, *, tile_bytes: int) -> Iterator[Piece]:
         """Reads the element from its start and skips the other sequences of every plane."""
-        assert self.matrix.dtype is not None
-        item = self.matrix.dtype.itemsize
+        item = self.dtype.itemsize
         step = max(tile_bytes // item, 1)
         with self.element.open() as file:
             _, stream = _read_matrix(file, self.element.order)
             for plane in range(math.prod(self.shape[:-1])):
                 for first in range(start, stop, step):
-                    values = np.empty(min(step, stop - first), self.matrix.dtype)
                     with as_value_error(self.element.path):
                         _skip(stream, start * item if first == start else 0)
-                        _read_into(stream, values)
-                    yield Piece(plane, first, values)
+                        data = _exactly(stream, min(step, stop - first) * item)
+                    yield Piece(plane, first, np.frombuffer(data, self.dtype))
                 with as_value_error(self.element.path):
                     _skip(stream, (self.shape[-1] - stop) * item)
 
@@ -171,8 +168,8 @@ def list_v5(path: Path) -> dict[str, V5Array | None]:
                 raise OSError(f"it should have {position:,} bytes or more, but has {end:,}")
             if kind in (_MATRIX, _COMPRESSED) and size:
                 with element.open() as stream:
-                    matrix, _ = _read_matrix(stream, order)
-                arrays[matrix.name] = V5Array(matrix, element) if matrix.dtype else None
+                    (name, shape, dtype), _ = _read_matrix(stream, order)
+                arrays[name] = V5Array(element, shape, dtype) if dtype else None
     return arrays
 
 
@@ -214,12 +211,6 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
     if len(data) < size:
         raise OSError("it ends early")
     return data
-
-
-def _read_into(stream: IO[bytes], values: NDArray[Any]) -> None:
-    read = stream.readinto(values.view(np.uint8))  # type: ignore[attr-defined]
-    if read < values.nbytes:
-        raise OSError("it ends early")
 
 
 def _skip(stream: IO[bytes], size: int) -> None:

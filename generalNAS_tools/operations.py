@@ -89,7 +89,11 @@ def statistics_of(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
 
 
 class ReLUConvBN(nn.Module):
-    """ReLU, 1×1 convolution, BatchNorm: (B, C_in, L) → rows (B, ceil(L / stride), C_out)."""
+    """ReLU, 1×1 convolution, BatchNorm: (B, C_in, L) → rows (B, ceil(L / stride), C_out).
+
+    With a stride it is the 2021 system's factorized reduce, whose two halves see the same,
+    unshifted positions and so are one convolution; `conv.weight[: C / 2]` is the first half.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, *, affine: bool, stride: int = 1
@@ -106,10 +110,3 @@ class ReLUConvBN(nn.Module):
             return normalise(convolve(rows, self.conv.weight), self.norm)
         factor, shift = running_affine(self.norm, statistics=statistics_of(self.norm))
         return convolve(rows, self.conv.weight * factor.view(-1, 1, 1), shift)
-
-
-class FactorizedReduce(ReLUConvBN):
-    """The reduction of the 2021 system: its two halves see the same, unshifted positions.
-
-    So it is one 1×1 convolution with a stride; `conv.weight[: C / 2]` is the first half.
-    """

@@ -122,15 +122,9 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
 def add_weight_options(parser: argparse.ArgumentParser, *, epochs: int | None = 50) -> None:
     """How the weights are trained; `epochs` is the default, None leaves the flag out."""
     group = parser.add_argument_group("weights")
-    if epochs is not None:
-        group.add_argument("--epochs", type=whole(1), default=epochs, help="epochs to train")
-    add_rate_options(group)
-    add_clip_options(group)
-
-
-def add_rate_options(group: argparse._ActionsContainer) -> None:
-    """Learning rates and weight decays of the two parameter groups."""
     add = group.add_argument
+    if epochs is not None:
+        add("--epochs", type=whole(1), default=epochs, help="epochs to train")
     add("--cnn_lr", type=real(0.0), default=0.025, help="learning rate of all but the RHN")
     add("--rhn_lr", type=real(0.0), default=8.0, help="learning rate of the RHN")
     add("--learning_rate_min", type=real(0.0), default=1e-3, help="where the cosine ends")
@@ -138,11 +132,6 @@ def add_rate_options(group: argparse._ActionsContainer) -> None:
     add("--rhn_weight_decay", type=real(0.0), default=5e-7, help="weight decay of the RHN")
     add("--momentum", type=real(0.0, 1.0), default=0.9, help="momentum of all but the RHN")
     add("--beta", type=real(0.0), default=1e-3, help="weight of the RHN's slowness penalty")
-
-
-def add_clip_options(group: argparse._ActionsContainer) -> None:
-    """Gradient clipping."""
-    add = group.add_argument
     add_boolean(group, "one_clip", default=True, help="clip all gradients together to --clip")
     add("--clip", type=real(0.0), default=0.25, help="largest total norm with --one_clip")
     add("--conv_clip", type=real(0.0), default=5.0, help="else: largest norm of CNN and head")

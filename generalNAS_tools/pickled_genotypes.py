@@ -4,6 +4,7 @@ import io
 import pickle
 import pickletools
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 MAX_VALUES = 1000
@@ -24,7 +25,7 @@ def unpickle_genotype(data: bytes) -> Any:
         # CPython allocates a table as long as the largest memo index that it meets.
         if opcode.name.endswith("PUT") and (argument or 0) > len(data):
             raise pickle.UnpicklingError(f"its memo index {argument} is beyond the file")
-    return _flatten(_GenotypeUnpickler(io.BytesIO(data)).load(), _Budget())
+    return _flatten(_GenotypeUnpickler(io.BytesIO(data)).load(), iter(range(MAX_VALUES)))
 
 
 class _Sealed(type):
@@ -90,21 +91,14 @@ class _GenotypeUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, refused")
 
 
-class _Budget:
-    """Counts values, for a small pickle can hold the same list exponentially often."""
+def _flatten(value: Any, budget: Iterator[int]) -> Any:
+    """Turns the stand-ins of an old file into the plain lists they hold.
 
-    def __init__(self) -> None:
-        self.left = MAX_VALUES
-
-    def spend(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise pickle.UnpicklingError("it holds more values than a genotype")
-
-
-def _flatten(value: Any, budget: _Budget) -> Any:
-    """Turns the stand-ins of an old file into the plain lists they hold."""
-    budget.spend()
+    `budget` has an item for every value allowed: a small pickle can hold the same list
+    exponentially often.
+    """
+    if next(budget, None) is None:
+        raise pickle.UnpicklingError("it holds more values than a genotype")
     if isinstance(value, list | tuple):
         return [_flatten(item, budget) for item in value]
     if not isinstance(value, _PickledArray):

@@ -15,14 +15,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from generalNAS_tools.atomic_files import atomic_write
-from generalNAS_tools.edge_masks import CNN_EDGES, RHN_EDGES, Edge
 from generalNAS_tools.genotypes import (
-    CNN_INPUTS,
+    CNN_CELL,
     CNN_NODES,
-    CNN_PRIMITIVES,
-    EDGES_PER_CNN_NODE,
+    RHN_CELL,
     RHN_NODES,
-    RHN_PRIMITIVES,
+    CellKind,
     Gene,
     Genotype,
 )
@@ -36,34 +34,20 @@ PALETTE = ("0.5", *mpl.color_sequences["Dark2"])
 
 class _Cell(NamedTuple):
     title: str
-    primitives: tuple[str, ...]
-    edges: tuple[Edge, ...]
+    kind: CellKind
     states: tuple[str, ...]
-    inputs: int
-    edges_per_node: int
     output: str
 
 
-_CNN = (
-    CNN_PRIMITIVES,
-    CNN_EDGES,
-    ("$c_{k-2}$", "$c_{k-1}$", *map(str, range(CNN_NODES))),
-    CNN_INPUTS,
-    EDGES_PER_CNN_NODE,
-    "concat",
-)
-_RHN_STATES = ("$s_0$", *map(str, range(1, RHN_NODES + 1)))
+_CNN = (CNN_CELL, ("$c_{k-2}$", "$c_{k-1}$", *map(str, range(CNN_NODES))), "concat")
 _CELLS = {
     "normal": _Cell("Normal cell", *_CNN),
     "reduce": _Cell("Reduction cell", *_CNN),
     "rnn": _Cell(
         "RHN cell ($s_0$: initial state from $x_t$ and $h_{t-1}$)",
-        RHN_PRIMITIVES,
-        RHN_EDGES,
-        _RHN_STATES,
-        inputs=1,
-        edges_per_node=1,
-        output="mean",
+        RHN_CELL,
+        ("$s_0$", *map(str, range(1, RHN_NODES + 1))),
+        "mean",
     ),
 }
 
@@ -77,12 +61,11 @@ def draw_genotype(genotype: Genotype, path: str | os.PathLike[str]) -> None:
         axes.set_axis_off()
         axes.set_title(cell.title, fontsize=16, pad=32)
         genes = getattr(genotype, name)
-        draw_graph(
-            axes, _cell_graph(cell, genes), dict(zip(cell.primitives, PALETTE, strict=False))
-        )
+        colours = dict(zip(cell.kind.primitives, PALETTE, strict=False))
+        draw_graph(axes, _cell_graph(cell, genes), colours)
         handles = [
-            Line2D([], [], color=PALETTE[index], linewidth=3, label=primitive)
-            for index, primitive in enumerate(cell.primitives)
+            Line2D([], [], color=colour, linewidth=3, label=primitive)
+            for primitive, colour in colours.items()
             if primitive in {gene[0] for gene in genes}
         ]
         handles.append(Line2D([], [], color=PLAIN_COLOUR, linestyle="--", label="into the output"))
@@ -116,7 +99,7 @@ def draw_alphas(
     figure = Figure(figsize=(22, 20), dpi=DPI)
     for column, (name, cell) in enumerate(_CELLS.items()):
         weights = np.asarray(history[name], dtype=float)
-        expected = (len(cell.edges), len(cell.primitives))
+        expected = cell.kind.mask_shape
         if weights.ndim != 3 or weights.shape[1:] != expected:
             raise ValueError(
                 f"{name} weights have shape {weights.shape}; expected (epochs, *{expected})"
@@ -146,9 +129,10 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
         (right, "acc_train", "C0", "training"),
         (right, "acc_valid", "C1", "validation"),
     ):
-        known = [(epoch, row[key]) for epoch, row in enumerate(history, 1) if _known(row, key)]
-        epochs, values = zip(*known, strict=True) if known else ((), ())
-        axes.plot(epochs, values, color=colour, marker="o", markersize=4, label=label)
+        known = {i: row[key] for i, row in enumerate(history, 1) if row.get(key) is not None}
+        axes.plot(
+            list(known), list(known.values()), color=colour, marker="o", markersize=4, label=label
+        )
     left.set(title="Loss", ylabel="binary cross-entropy")
     right.set(title="F1 at threshold 0.5", ylabel="weighted F1")
     for axes in (left, right):
@@ -159,18 +143,14 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
     save_figure(figure, path)
 
 
-def _known(row: Mapping[str, Any], key: str) -> bool:
-    return row.get(key) is not None
-
-
 def _cell_graph(cell: _Cell, genes: Sequence[Gene]) -> "nx.MultiDiGraph[str]":
     """The cell's states in order, its output, and edges labelled by primitive (output: None)."""
     graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     graph.add_nodes_from([*cell.states, cell.output])
     for position, (primitive, state) in enumerate(genes):
-        node = cell.states[cell.inputs + position // cell.edges_per_node]
+        node = cell.states[cell.kind.inputs + position // cell.kind.edges_per_node]
         graph.add_edge(cell.states[state], node, label=primitive)
-    for node in cell.states[cell.inputs :]:
+    for node in cell.states[cell.kind.inputs :]:
         graph.add_edge(node, cell.output, label=None)
     return graph
 
@@ -191,11 +171,11 @@ def _draw_heat_map(axes: Axes, weights: Array, cell: _Cell) -> None:
     axes.set_title(cell.title, fontsize=14, pad=22)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_yticks(range(edges * count), cell.primitives * edges, fontsize=6)
+    axes.set_yticks(range(edges * count), cell.kind.primitives * edges, fontsize=6)
     axes.tick_params(axis="y", length=0)
     alive = np.nan_to_num(weights).any(axis=2)
     lives = (alive * np.arange(1, epochs + 1)[:, None]).max(axis=0)
-    for number, edge in enumerate(cell.edges):
+    for number, edge in enumerate(cell.kind.edges):
         axes.broken_barh(
             [(lives[number] + 0.5, epochs - lives[number])],
             (number * count - 0.5, count),
@@ -208,7 +188,7 @@ def _draw_heat_map(axes: Axes, weights: Array, cell: _Cell) -> None:
         axes.text(
             -0.27,
             (number + 0.5) * count - 0.5,
-            f"{cell.states[edge.state]} → {cell.states[cell.inputs + edge.node]}",
+            f"{cell.states[edge.state]} → {cell.states[cell.kind.inputs + edge.node]}",
             transform=axes.get_yaxis_transform(),
             ha="right",
             va="center",

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from generalNAS_tools.genotypes import RHN_NODES
-from generalNAS_tools.rhn_plan import IDENTITY, RELU, SIGMOID, TANH
+from generalNAS_tools.rhn_plan import IDENTITY, RELU, SIGMOID, TANH, Run
 
 STATES = RHN_NODES + 1
-INITIAL = ((TANH, 1),)
-"""The initial state as a group of one node: its activation and how many nodes take it."""
+INITIAL = ((TANH, slice(0, 1)),)
+"""The runs of the initial state, a group of one node."""
 
 
 class Drive(NamedTuple):
@@ -111,7 +111,7 @@ def slope(activation: int, grad: Tensor, value: Tensor, out: Tensor) -> Tensor:
 def highway(
     pre: Tensor,
     state: Tensor,
-    runs: Sequence[tuple[int, int]],
+    runs: Sequence[Run],
     *,
     out: Tensor,
     work: Sequence[Tensor],
@@ -132,7 +132,7 @@ def highway(
 def highway_backward(
     pre: Tensor,
     state: Tensor,
-    runs: Sequence[tuple[int, int]],
+    runs: Sequence[Run],
     *,
     grad: Tensor,
     grad_state: Tensor,
@@ -150,14 +150,11 @@ def highway_backward(
     """
     gate, value, (both, c, h) = _gate_and_value(pre, runs, work)
     through = torch.mul(grad, gate, out=work[2])
-    start = 0
-    for activation, count in runs:
-        part = slice(start, start + count)
+    for activation, part in runs:
         if activation == IDENTITY:
             h[part].copy_(through[part])
         else:
             slope(activation, through[part], value[part], h[part])
-        start += count
     torch.ops.aten.sigmoid_backward(value.sub_(state).mul_(grad), gate, grad_input=c)
     grad_state.add_(torch.sub(grad, through, out=through).sum(0))
     if both is not pre:
@@ -165,21 +162,18 @@ def highway_backward(
 
 
 def _gate_and_value(
-    pre: Tensor, runs: Sequence[tuple[int, int]], work: Sequence[Tensor]
+    pre: Tensor, runs: Sequence[Run], work: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
     gate, value = work[:2]
     both = pre.to(gate.dtype)
     num, batch, hidden_size = gate.shape
     c, h = both.view(batch, num, 2, hidden_size).permute(2, 1, 0, 3).unbind()
     torch.sigmoid(c, out=gate)
-    start = 0
-    for activation, count in runs:
-        part = slice(start, start + count)
+    for activation, part in runs:
         if activation == IDENTITY:
             value[part].copy_(h[part])
         else:
             activate(activation, h[part], value[part])
-        start += count
     return gate, value, (both, c, h)
 
 

@@ -3,9 +3,9 @@
 B batch, H hidden, n edges of a node, E active edges.
 """
 
+from bisect import bisect, bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from generalNAS_tools.edge_masks import RHN_EDGES, BoolArray, edges_of_node
-from generalNAS_tools.genotypes import NONE, RHN_NODES, RHN_PRIMITIVES, Gene
+from generalNAS_tools.genotypes import NONE, RHN_CELL, RHN_NODES, RHN_PRIMITIVES, Gene
 
-MASK_SHAPE = (len(RHN_EDGES), len(RHN_PRIMITIVES))
+MASK_SHAPE = RHN_CELL.mask_shape
 
 TANH, IDENTITY, SIGMOID, RELU = range(4)
 """Columns of the mixing weights without `none`; they number the activations here."""
@@ -61,23 +61,27 @@ class Node(NamedTuple):
             grads[j].add_(row)
 
 
+Run = tuple[int, slice]
+"""An activation and the neighbouring nodes of a group that take it."""
+
+
 class Group(NamedTuple):
     """Nodes of a final network that share a predecessor.
 
     Attributes:
         state: slot of the predecessor.
         start: slot of the group's first node; slots are numbered in order of computation.
-        runs: how many neighbouring nodes take which activation, as (activation, count).
+        runs: which neighbouring nodes take which activation.
     """
 
     state: int
     start: int
-    runs: tuple[tuple[int, int], ...]
+    runs: tuple[Run, ...]
 
     @property
     def stop(self) -> int:
         """Slot after the group's last node."""
-        return self.start + sum(count for _, count in self.runs)
+        return self.start + self.runs[-1][1].stop
 
 
 class SearchPlan(NamedTuple):
@@ -128,8 +132,11 @@ def final_plan(genes: Sequence[Gene]) -> tuple[list[Group], list[list[int]]]:
         if not nodes:
             continue
         nodes.sort(key=lambda i: genes[i][0])
-        names = groupby(genes[i][0] for i in nodes)
-        runs = tuple((RHN_PRIMITIVES.index(name) - 1, len(list(run))) for name, run in names)
+        names = [genes[i][0] for i in nodes]
+        runs = tuple(
+            (RHN_PRIMITIVES.index(name) - 1, slice(bisect_left(names, name), bisect(names, name)))
+            for name in sorted(set(names))
+        )
         groups.append(Group(slots[state], len(slots), runs))
         members.append(nodes)
         slots.update({i + 1: len(slots) + place for place, i in enumerate(nodes)})

@@ -18,13 +18,7 @@ class Supernet(nn.Module):
         self.masks = masks
         self.shapes = cell_shapes(options.init_channels, options.layers)
         cells = [
-            SearchCell(
-                masks.reduce if shape.is_reduction else masks.normal,
-                in_channels=shape.in_channels,
-                channels=shape.channels,
-                stride=shape.stride,
-                previous_stride=shape.previous_stride,
-            )
+            SearchCell(masks.reduce if shape.is_reduction else masks.normal, **shape._asdict())
             for shape in self.shapes
         ]
         rhn = SearchRHN(

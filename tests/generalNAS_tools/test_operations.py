@@ -9,7 +9,6 @@ from generalNAS_tools.batched_parts import BatchedPart, run_parts
 from generalNAS_tools.operations import (
     PARTS,
     POOLS,
-    FactorizedReduce,
     Part,
     ReLUConvBN,
     pool,
@@ -120,7 +119,7 @@ def test_momentum_of_one_over_batches_gives_the_average_over_them():
 
 def test_factorized_reduce_halves_see_the_same_positions():
     torch.manual_seed(0)
-    reduce = FactorizedReduce(6, 4, affine=False, stride=2).double()
+    reduce = ReLUConvBN(6, 4, affine=False, stride=2).double()
     x = rows(2, 6, 11)
     result = reduce(x)
     halves = [functional.conv1d(x.relu(), half, stride=2) for half in reduce.conv.weight.chunk(2)]

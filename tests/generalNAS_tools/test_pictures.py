@@ -93,7 +93,7 @@ def test_graphs_hold_the_genotype_left_to_right(name):
     assert len(graph) == len(cell.states) + 1
     labelled = [label for *_, label in graph.edges(data="label") if label]
     assert sorted(labelled) == sorted(primitive for primitive, _ in getattr(EXAMPLE, name))
-    assert graph.in_degree(cell.output) == len(cell.states) - cell.inputs
+    assert graph.in_degree(cell.output) == len(cell.states) - cell.kind.inputs
     places = place_nodes(graph)
     assert all(places[source][0] < places[target][0] for source, target in graph.edges())
 
