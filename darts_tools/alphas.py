@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from generalNAS_tools.edge_masks import BoolArray, Masks
@@ -87,11 +88,9 @@ def active_weights(alphas: ArrayLike, mask: BoolArray) -> FloatArray:
     """
     if not np.isfinite(np.asarray(alphas)[mask]).all():
         raise ValueError("alphas are not finite; expected numbers: the search diverged")
-    scores = np.where(mask, np.asarray(alphas, dtype=np.float64), -np.inf)
-    highest = np.where(mask.any(axis=1), scores.max(axis=1), 0.0)
-    powers = np.exp(scores - highest[:, None])
-    totals = powers.sum(axis=1, keepdims=True)
-    return np.divide(powers, totals, out=np.zeros_like(powers), where=totals > 0)
+    # As in `_masked_softmax`: a finite score keeps empty rows free of NaN.
+    scores = np.where(mask, np.asarray(alphas, dtype=np.float64), np.finfo(np.float64).min)
+    return np.asarray(softmax(scores, axis=1) * mask)
 
 
 def carry_alphas(old: Alphas, masks: Masks) -> Alphas:
