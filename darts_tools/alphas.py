@@ -3,7 +3,6 @@
 Dimension letters: E edges of a cell, P primitives.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -107,27 +106,6 @@ def carry_alphas(old: Alphas, masks: Masks) -> Alphas:
             active = carried.get_buffer(f"{name}_mask")
             carried.get_parameter(name).copy_(old.get_parameter(name) * active)
     return carried
-
-
-def compact(values: ArrayLike, mask: BoolArray) -> list[FloatArray]:
-    """Full shape (E, P) → one row per edge that has any primitive, its active ones only."""
-    rows = zip(np.asarray(values, dtype=np.float64), mask, strict=True)
-    return [row[active] for row, active in rows if active.any()]
-
-
-def expand(rows: Sequence[ArrayLike], mask: BoolArray) -> FloatArray:
-    """Inverse of `compact`: → (E, P), 0 where the mask isn't set.
-
-    Raises:
-        ValueError: the rows don't fit the mask.
-    """
-    widths = [int(count) for count in mask.sum(axis=1) if count]
-    found = [np.size(row) for row in rows]
-    if found != widths:
-        raise ValueError(f"rows of {found} values; the mask has {widths} active primitives")
-    full = np.zeros(mask.shape)
-    full[mask] = np.concatenate([np.ravel(row) for row in rows]) if rows else []
-    return full
 
 
 def _masked_softmax(alphas: Tensor, mask: Tensor) -> Tensor:
