@@ -81,7 +81,7 @@ def skip_dropout_rate(epoch: int, *, rate: float, epochs: int, frozen_epochs: in
 
 
 def drop_primitives(
-    masks: Masks, weights: EdgeWeights, *, kept_cnn: int, kept_rnn: int, last: bool
+    masks: Masks, weights: EdgeWeights, *, kept_cnn: int, kept_rnn: int, last: bool = False
 ) -> Masks:
     """Keeps the primitives with the largest weights on every edge (P-DARTS, Chen et al. 2019).
 
