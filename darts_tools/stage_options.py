@@ -105,11 +105,8 @@ def stage_plans(args: argparse.Namespace) -> list[StagePlan]:
     frozen = per_stage(args.frozen_epochs, count, "--frozen_epochs")
     check_frozen_epochs(epochs, frozen, "--frozen_epochs")
     rates = per_stage(args.dropout_rate, count, "--dropout_rate")
-    kept = zip(args.num_keep_cnn, args.num_keep_rnn, strict=True)
-    return [
-        StagePlan(*values, *keep)
-        for values, keep in zip(zip(epochs, frozen, rates, strict=True), kept, strict=True)
-    ]
+    columns = (epochs, frozen, rates, args.num_keep_cnn, args.num_keep_rnn)
+    return [StagePlan(*values) for values in zip(*columns, strict=True)]
 
 
 def stage_alpha_options(args: argparse.Namespace) -> AlphaOptions:
