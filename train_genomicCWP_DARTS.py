@@ -35,7 +35,7 @@ def parse_options() -> argparse.Namespace:
 def main() -> None:
     """Searches and writes the genotype."""
     args = parse_options()
-    plans = stage_plans(args)
+    plans, alpha_options = stage_plans(args), stage_alpha_options(args)
     setup = set_up(args, "cwp_darts")
     run, course = setup.run, AlphaCourse()
     run.clock.total_epochs = sum(plan.epochs for plan in plans)
@@ -49,12 +49,7 @@ def main() -> None:
             inherit_weights(supernet, stage.supernet)
             alphas = carry_alphas(stage.alphas, masks)
         stage = start_stage(
-            supernet,
-            alphas,
-            setup,
-            args=args,
-            epochs=plan.epochs,
-            alpha_options=stage_alpha_options(args),
+            supernet, alphas, setup, args=args, epochs=plan.epochs, alpha_options=alpha_options
         )
         run.track(**stage.stateful(), course=course)
         for epoch in run.epochs(plan.epochs):
@@ -68,9 +63,7 @@ def main() -> None:
         weights = alphas.edge_weights()
         warn_if_collapsed(final_genotype(masks, weights))
         if number + 1 < len(plans):
-            masks = drop_primitives(
-                masks, weights, kept_cnn=plan.kept_cnn, kept_rnn=plan.kept_rnn, last=False
-            )
+            masks = drop_primitives(masks, weights, kept_cnn=plan.kept_cnn, kept_rnn=plan.kept_rnn)
             run.enter(stage=number + 1, epoch=0, masks=masks.to_lists())
 
     write_staged_result(limit_skips(masks, weights), args.max_skip_connects, run=run, course=course)

@@ -43,6 +43,7 @@ def main() -> None:
     """Searches and writes the genotype."""
     args = parse_options()
     plans, edges = stage_plans(args), kept_edges(args)
+    alpha_options = stage_alpha_options(args)
     setup = set_up(args, "dep_darts")
     run, course = setup.run, AlphaCourse()
     run.clock.total_epochs = sum(plan.epochs for plan in plans)
@@ -52,12 +53,7 @@ def main() -> None:
         plan = plans[number]
         supernet, alphas = Supernet(masks, setup.network), Alphas(masks)
         stage = start_stage(
-            supernet,
-            alphas,
-            setup,
-            args=args,
-            epochs=plan.epochs,
-            alpha_options=stage_alpha_options(args),
+            supernet, alphas, setup, args=args, epochs=plan.epochs, alpha_options=alpha_options
         )
         run.track(**stage.stateful(), course=course)
         for epoch in run.epochs(plan.epochs):
@@ -71,9 +67,7 @@ def main() -> None:
         weights = alphas.edge_weights()
         warn_if_collapsed(final_genotype(masks, weights))
         if number + 1 < len(plans):
-            masks = drop_primitives(
-                masks, weights, kept_cnn=plan.kept_cnn, kept_rnn=plan.kept_rnn, last=False
-            )
+            masks = drop_primitives(masks, weights, kept_cnn=plan.kept_cnn, kept_rnn=plan.kept_rnn)
             cnn_edges, rnn_edges = edges[number]
             masks = discard_edges(masks, weights, cnn_edges=cnn_edges, rnn_edges=rnn_edges)
             run.enter(stage=number + 1, epoch=0, masks=masks.to_lists())

@@ -1,4 +1,4 @@
-"""Architectures as graphs: genotype ↔ matrices ↔ masks, and the matrices the GCN gets.
+"""Architectures as graphs: genotype ↔ matrices, and the matrices the GCN gets.
 
 Dimension letters: V vertices of a graph, K kinds of vertices.
 """
@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from generalNAS_tools.edge_masks import Masks, masks_from_genotype
 from generalNAS_tools.genotypes import (
     CNN_INPUTS,
     CNN_NODES,
@@ -146,11 +145,6 @@ def decode(graph: ArchitectureGraph) -> Genotype:
         if not np.array_equal(matrix, expected):
             raise ValueError(f"{name} is not the matrix of an architecture")
     return genotype
-
-
-def to_masks(graph: ArchitectureGraph) -> Masks:
-    """The supernet masks in which exactly the graph's operations are set."""
-    return masks_from_genotype(decode(graph))
 
 
 def with_global_vertex(adjacency: IntArray, operations: IntArray) -> tuple[IntArray, IntArray]:

@@ -4,30 +4,24 @@ import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from generalNAS_tools.command import Setup
 from generalNAS_tools.deepsea_data import Batch
 from generalNAS_tools.edge_masks import Masks, masks_from_genotype
 from generalNAS_tools.genotypes import Genotype
-from generalNAS_tools.mixing import MixingWeights, mask_mixing
-from generalNAS_tools.network import NetworkOutput
+from generalNAS_tools.mixing import mask_mixing
 from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.run_directory import Stateful
 from generalNAS_tools.supernet import Supernet
 from generalNAS_tools.train_loop import evaluate, validates
+from generalNAS_tools.train_step import Forward
 from generalNAS_tools.training_epoch import training_epoch
 from opendomain_utils.archive import ScoredArchitecture
 from opendomain_utils.batchnorm_recalibration import recalibrated
-
-
-class _Subnet(NamedTuple):
-    mixing: MixingWeights
-    active: Masks
 
 
 class SharedTraining:
@@ -43,14 +37,14 @@ class SharedTraining:
         self, architectures: Sequence[Genotype], setup: Setup, args: argparse.Namespace
     ) -> None:
         self._setup, self._args = setup, args
-        self._subnets = [_subnet(genotype, setup.device) for genotype in architectures]
-        masks = merge_masks([subnet.active for subnet in self._subnets])
+        masks = merge_masks([masks_from_genotype(genotype) for genotype in architectures])
         self._mixing = mask_mixing(masks, setup.device)
-        self._drawn = self._subnets[0]
         self.supernet = Supernet(masks, setup.network).to(setup.device)
         self._optimizer = weight_optimizer(self.supernet, args)
         self._optimizer.register_step_pre_hook(_fill_gradients)
         self._schedule = cosine_schedule(self._optimizer, args)
+        self._subnets = [self._subnet(genotype) for genotype in architectures]
+        self._drawn = self._subnets[0]
 
     def stateful(self) -> Mapping[str, Stateful]:
         """Everything that a checkpoint must hold."""
@@ -80,7 +74,7 @@ class SharedTraining:
         loop = replace(self._setup.loop, batch_size=self._args.sub_batch_size, beta=0.0)
         return training_epoch(
             self.supernet,
-            self._drawn_forward,
+            lambda x: self._drawn(x),
             self._optimizer,
             schedule=self._schedule,
             setup=self._setup._replace(loop=loop),
@@ -94,11 +88,7 @@ class SharedTraining:
         The supernet stays as it is, and no random number is drawn.
         """
         start = time.monotonic()
-        setup, subnet = self._setup, _subnet(genotype, self._setup.device)
-
-        def forward(x: Tensor) -> NetworkOutput:
-            return self.supernet(x, subnet.mixing, subnet.active)
-
+        setup, forward = self._setup, self._subnet(genotype)
         with recalibrated(
             self.supernet,
             forward,
@@ -112,8 +102,11 @@ class SharedTraining:
         seconds = round(time.monotonic() - start, 3)
         return ScoredArchitecture(genotype, figures.f1, seconds, iteration)
 
-    def _drawn_forward(self, x: Tensor) -> NetworkOutput:
-        return self.supernet(x, self._drawn.mixing, self._drawn.active)
+    def _subnet(self, genotype: Genotype) -> Forward:
+        """The forward pass of one of the architectures."""
+        masks = masks_from_genotype(genotype)
+        mixing = mask_mixing(masks, self._setup.device)
+        return lambda x: self.supernet(x, mixing, masks)
 
     def _draw(self, epoch: int, step: int, _: Batch) -> None:
         """Depends on nothing but seed, epoch and step, so resuming needs no state."""
@@ -124,11 +117,6 @@ class SharedTraining:
 def merge_masks(masks: Sequence[Masks]) -> Masks:
     """The union of masks: every operation that any of them has."""
     return Masks(*(np.logical_or.reduce(cell) for cell in zip(*masks, strict=True)))
-
-
-def _subnet(genotype: Genotype, device: torch.device) -> _Subnet:
-    masks = masks_from_genotype(genotype)
-    return _Subnet(mask_mixing(masks, device), masks)
 
 
 def _fill_gradients(optimizer: torch.optim.Optimizer, *_: Any) -> None:

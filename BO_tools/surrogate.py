@@ -51,13 +51,11 @@ def fit_surrogate(
 
 def graph_batch(genotypes: Sequence[Genotype], device: torch.device) -> GraphBatch:
     """The architectures' graphs, with global vertices, as float32 on the device."""
-    rows = []
-    for genotype in genotypes:
-        graph = encode(genotype)
-        rows.append(
-            with_global_vertex(graph.cnn_adjacency, graph.cnn_operations)
-            + with_global_vertex(graph.rhn_adjacency, graph.rhn_operations)
-        )
+    rows = [
+        with_global_vertex(graph.cnn_adjacency, graph.cnn_operations)
+        + with_global_vertex(graph.rhn_adjacency, graph.rhn_operations)
+        for graph in map(encode, genotypes)
+    ]
     stacked = (np.stack(matrices) for matrices in zip(*rows, strict=True))
     return GraphBatch(*(torch.from_numpy(each).to(device, torch.float32) for each in stacked))
 

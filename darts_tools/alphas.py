@@ -3,12 +3,12 @@
 Dimension letters: E edges of a cell, P primitives.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from generalNAS_tools.edge_masks import BoolArray, Masks
@@ -87,11 +87,9 @@ def active_weights(alphas: ArrayLike, mask: BoolArray) -> FloatArray:
     """
     if not np.isfinite(np.asarray(alphas)[mask]).all():
         raise ValueError("alphas are not finite; expected numbers: the search diverged")
-    scores = np.where(mask, np.asarray(alphas, dtype=np.float64), -np.inf)
-    highest = np.where(mask.any(axis=1), scores.max(axis=1), 0.0)
-    powers = np.exp(scores - highest[:, None])
-    totals = powers.sum(axis=1, keepdims=True)
-    return np.divide(powers, totals, out=np.zeros_like(powers), where=totals > 0)
+    # As in `_masked_softmax`: a finite score keeps empty rows free of NaN.
+    scores = np.where(mask, np.asarray(alphas, dtype=np.float64), np.finfo(np.float64).min)
+    return np.asarray(softmax(scores, axis=1) * mask)
 
 
 def carry_alphas(old: Alphas, masks: Masks) -> Alphas:
@@ -108,27 +106,6 @@ def carry_alphas(old: Alphas, masks: Masks) -> Alphas:
             active = carried.get_buffer(f"{name}_mask")
             carried.get_parameter(name).copy_(old.get_parameter(name) * active)
     return carried
-
-
-def compact(values: ArrayLike, mask: BoolArray) -> list[FloatArray]:
-    """Full shape (E, P) → one row per edge that has any primitive, its active ones only."""
-    rows = zip(np.asarray(values, dtype=np.float64), mask, strict=True)
-    return [row[active] for row, active in rows if active.any()]
-
-
-def expand(rows: Sequence[ArrayLike], mask: BoolArray) -> FloatArray:
-    """Inverse of `compact`: → (E, P), 0 where the mask isn't set.
-
-    Raises:
-        ValueError: the rows don't fit the mask.
-    """
-    widths = [int(count) for count in mask.sum(axis=1) if count]
-    found = [np.size(row) for row in rows]
-    if found != widths:
-        raise ValueError(f"rows of {found} values; the mask has {widths} active primitives")
-    full = np.zeros(mask.shape)
-    full[mask] = np.concatenate([np.ravel(row) for row in rows]) if rows else []
-    return full
 
 
 def _masked_softmax(alphas: Tensor, mask: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from darts_tools.alphas import Alphas
 from generalNAS_tools.checkpoints import random_states, set_random_states
 from generalNAS_tools.deepsea_data import Batch, PackedSplit, epoch_indices
+from generalNAS_tools.network import NetworkOutput
 from generalNAS_tools.supernet import Supernet
 from generalNAS_tools.train_step import LoopOptions, bce_loss, weight_loss
 
@@ -52,11 +53,11 @@ class Architect:
     def step(self, epoch: int, step: int, train_batch: Batch) -> None:
         """One step of the alphas on the epoch's `step`-th validation batch."""
         batch = self._validation_batch(epoch, step)
-        gradients = (
-            self._unrolled_gradients(train_batch, batch)
-            if self.unrolled
-            else self._alpha_gradients(self._validation_loss(batch))
-        )
+        if self.unrolled:
+            gradients = self._unrolled_gradients(train_batch, batch)
+        else:
+            with without_gradients(self.supernet):
+                gradients = self._alpha_gradients(bce_loss(self._forward(batch), batch))
         for alpha, gradient in zip(self.alphas.parameters(), gradients, strict=True):
             alpha.grad = gradient
         if self.clip is not None:
@@ -73,10 +74,9 @@ class Architect:
         positions = (torch.arange(size) + step * size) % count
         return self.split.batch(self._order[1][positions], self.options.device)
 
-    def _validation_loss(self, batch: Batch) -> Tensor:
-        with without_gradients(self.supernet), self.options.autocast():
-            output = self.supernet(batch.x, self.alphas.mixing_weights())
-        return bce_loss(output, batch)
+    def _forward(self, batch: Batch) -> NetworkOutput:
+        with self.options.autocast():
+            return self.supernet(batch.x, self.alphas.mixing_weights())
 
     def _alpha_gradients(self, loss: Tensor) -> list[Tensor]:
         """Zeros for alphas of cells that the network lacks."""
@@ -84,9 +84,7 @@ class Architect:
         return list(torch.autograd.grad(loss, alphas, materialize_grads=True))
 
     def _training_loss(self, batch: Batch) -> Tensor:
-        with self.options.autocast():
-            output = self.supernet(batch.x, self.alphas.mixing_weights())
-        return weight_loss(output, batch, self.options.beta)[0]
+        return weight_loss(self._forward(batch), batch, self.options.beta)[0]
 
     def _unrolled_gradients(self, train_batch: Batch, batch: Batch) -> list[Tensor]:
         """Equations 7 and 8 of the DARTS paper, the weight step itself as the lookahead."""
@@ -94,11 +92,8 @@ class Architect:
         weights = list(self.supernet.parameters())
         alphas = list(self.alphas.parameters())
         rates = self._look_ahead(train_batch)
-        with self.options.autocast():
-            output = self.supernet(batch.x, self.alphas.mixing_weights())
-        gradients = torch.autograd.grad(
-            bce_loss(output, batch), alphas + weights, materialize_grads=True
-        )
+        loss = bce_loss(self._forward(batch), batch)
+        gradients = torch.autograd.grad(loss, alphas + weights, materialize_grads=True)
         vector = [
             rate * gradient for rate, gradient in zip(rates, gradients[len(alphas) :], strict=True)
         ]
@@ -159,11 +154,8 @@ def _norm(parameters: list[nn.Parameter]) -> Tensor:
 @contextlib.contextmanager
 def without_gradients(network: nn.Module) -> Iterator[None]:
     """Weights as constants: the alpha step needs no gradients of them."""
-    parameters = list(network.parameters())
-    for parameter in parameters:
-        parameter.requires_grad_(False)
+    network.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
+        network.requires_grad_(True)

@@ -1,17 +1,13 @@
 """Flags of the searches in stages (P-DARTS, CWP, DEP), checked against each other."""
 
 import argparse
+import math
 from typing import NamedTuple
 
 from darts_tools.discard_edges import check_kept_edges
 from darts_tools.limit_skips import MAX_SKIPS
 from darts_tools.search_stage import AlphaOptions
-from darts_tools.stages import (
-    check_frozen_epochs,
-    check_kept_primitives,
-    per_stage,
-    skip_dropout_rate,
-)
+from darts_tools.stages import check_frozen_epochs, check_kept_primitives, per_stage
 from generalNAS_tools.genotypes import CNN_PRIMITIVES, EDGES_PER_CNN_NODE, RHN_PRIMITIVES
 from generalNAS_tools.options import (
     RATE,
@@ -25,6 +21,8 @@ from generalNAS_tools.options import (
 )
 
 ADAM_BETAS = (0.5, 0.999)
+SKIP_DROPOUT_DECAY = 0.2
+"""Rate per epoch at which skip-connect dropout fades once the alphas are trained."""
 
 
 class StagePlan(NamedTuple):
@@ -45,10 +43,13 @@ class StagePlan(NamedTuple):
     kept_rnn: int
 
     def skip_dropout(self, epoch: int) -> float:
-        """Rate of the skip connections' dropout in one epoch."""
-        return skip_dropout_rate(
-            epoch, rate=self.dropout_rate, epochs=self.epochs, frozen_epochs=self.frozen_epochs
-        )
+        """Rate of the skip connections' dropout in one epoch (P-DARTS, section 3.3).
+
+        It falls linearly while the alphas are frozen, then exponentially from its start again.
+        """
+        if epoch < self.frozen_epochs:
+            return self.dropout_rate * (self.epochs - epoch - 1) / self.epochs
+        return self.dropout_rate * math.exp(-SKIP_DROPOUT_DECAY * (epoch - self.frozen_epochs))
 
 
 def make_stage_parser(
@@ -105,11 +106,8 @@ def stage_plans(args: argparse.Namespace) -> list[StagePlan]:
     frozen = per_stage(args.frozen_epochs, count, "--frozen_epochs")
     check_frozen_epochs(epochs, frozen, "--frozen_epochs")
     rates = per_stage(args.dropout_rate, count, "--dropout_rate")
-    kept = zip(args.num_keep_cnn, args.num_keep_rnn, strict=True)
-    return [
-        StagePlan(*values, *keep)
-        for values, keep in zip(zip(epochs, frozen, rates, strict=True), kept, strict=True)
-    ]
+    columns = (epochs, frozen, rates, args.num_keep_cnn, args.num_keep_rnn)
+    return [StagePlan(*values) for values in zip(*columns, strict=True)]
 
 
 def stage_alpha_options(args: argparse.Namespace) -> AlphaOptions:

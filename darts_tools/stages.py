@@ -3,7 +3,6 @@
 Dimension letters: E edges of a cell, P primitives.
 """
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeVar
@@ -24,8 +23,6 @@ from generalNAS_tools.edge_masks import (
 from generalNAS_tools.genotypes import EDGES_PER_CNN_NODE, NONE, Genotype
 
 Value = TypeVar("Value")
-SKIP_DROPOUT_DECAY = 0.2
-"""Rate per epoch at which skip-connect dropout fades once the alphas are trained."""
 
 
 def per_stage(
@@ -70,18 +67,8 @@ def check_frozen_epochs(epochs: Sequence[int], frozen_epochs: Sequence[int], fla
             raise ValueError(f"{flag} is {frozen} in stage {stage}; expected 0 to {total} (epochs)")
 
 
-def skip_dropout_rate(epoch: int, *, rate: float, epochs: int, frozen_epochs: int) -> float:
-    """Dropout rate of the skip connections in one epoch of a stage (P-DARTS, section 3.3).
-
-    It falls linearly while the alphas are frozen, then exponentially from `rate` again.
-    """
-    if epoch < frozen_epochs:
-        return rate * (epochs - epoch - 1) / epochs
-    return rate * math.exp(-SKIP_DROPOUT_DECAY * (epoch - frozen_epochs))
-
-
 def drop_primitives(
-    masks: Masks, weights: EdgeWeights, *, kept_cnn: int, kept_rnn: int, last: bool
+    masks: Masks, weights: EdgeWeights, *, kept_cnn: int, kept_rnn: int, last: bool = False
 ) -> Masks:
     """Keeps the primitives with the largest weights on every edge (P-DARTS, Chen et al. 2019).
 

@@ -131,13 +131,13 @@ def _plant(
     done = []
     for _ in range(attempts):
         starts = rng.integers(0, codes.shape[1] - patterns.shape[1] + 1, (len(rows), 1))
-        places = (rows[:, None], starts + np.arange(patterns.shape[1]))
+        places = np.broadcast_arrays(rows[:, None], starts + np.arange(patterns.shape[1]))
         written = patterns != _LEAVE
-        free = ~(taken[places] & written).any(1)
-        target = (places[0].repeat(patterns.shape[1], 1)[free], places[1][free])
-        mask = written[free]
-        codes[target[0][mask], target[1][mask]] = patterns[free][mask]
-        taken[target[0][mask], target[1][mask]] = True
+        free = ~(taken[*places] & written).any(1)
+        planted = written & free[:, None]
+        target = tuple(indices[planted] for indices in places)
+        codes[target] = patterns[planted]
+        taken[target] = True
         done.append(rows[free])
         rows, patterns = rows[~free], patterns[~free]
     return np.concatenate(done)

@@ -45,7 +45,9 @@ def recalibrated(
     try:
         _start_averages(network)
         for number, part in enumerate(parts, start=1):
-            _set_momentum(network, 1 / number)
+            for norm in norms:
+                if norm.momentum is not None:  # all but the RHN's
+                    norm.momentum = 1 / number  # so the first pass forgets what was there before
             with torch.no_grad(), options.autocast():
                 forward(split.batch(part, options.device).x)
         network.eval()
@@ -68,16 +70,4 @@ def _start_averages(network: nn.Module) -> None:
         if isinstance(module, SearchRHN):
             assert module.bn.num_batches_tracked is not None
             module.bn.num_batches_tracked.zero_()
-
-
-def _set_momentum(network: nn.Module, momentum: float) -> None:
-    """The n-th pass has momentum 1/n, so the first one forgets what was there before.
-
-    The RHN's BatchNorm sees many states in a pass; without momentum it counts them itself.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d):
-            module.momentum = momentum
-    for module in network.modules():
-        if isinstance(module, SearchRHN):
-            module.bn.momentum = None
+            module.bn.momentum = None  # it sees many states in a pass and counts them itself

@@ -1,11 +1,9 @@
-"""Plans of successive halving and of Hyperband, and who survives a rung.
+"""Plans of successive halving and of Hyperband.
 
 Sources: Jamieson & Talwalkar 2016 (successive halving); Li et al. 2018, "Hyperband: A Novel
 Bandit-Based Approach to Hyperparameter Optimization", JMLR 18(185), Algorithm 1.
 """
 
-import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
 ETA = 2
@@ -105,29 +103,6 @@ def plan_epochs(plan: list[Rung]) -> int:
     return sum(
         rung.candidates * (rung.epochs - start) for rung, start in zip(plan, before, strict=True)
     )
-
-
-def survivors(
-    scores: Mapping[int, float], keep: int, *, losses: Mapping[int, float] | None = None
-) -> list[int]:
-    """The `keep` best candidates, best first.
-
-    A tie goes to the lower loss, then to the lower index; a score that is no number (a diverged
-    network) comes last. Ties are common: after few epochs on rare labels F1 is still 0.
-
-    Args:
-        scores: index of a candidate → its validation F1, higher is better.
-        keep: number of survivors.
-        losses: index of a candidate → its validation loss, if known.
-    """
-
-    def rank(index: int) -> tuple[bool, float, float, int]:
-        score = scores[index]
-        if math.isnan(score):
-            return True, 0.0, 0.0, index
-        return False, -score, losses[index] if losses else 0.0, index
-
-    return sorted(scores, key=rank)[:keep]
 
 
 def _rungs(candidates: int, epochs: list[int]) -> list[Rung]:

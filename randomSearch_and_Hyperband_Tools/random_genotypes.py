@@ -2,13 +2,11 @@
 
 import numpy as np
 
+from generalNAS_tools.edge_masks import CNN_EDGES, RHN_EDGES, Edge, edges_of_node
 from generalNAS_tools.genotypes import (
-    CNN_INPUTS,
-    CNN_NODES,
     CNN_PRIMITIVES,
     EDGES_PER_CNN_NODE,
     NONE,
-    RHN_NODES,
     RHN_PRIMITIVES,
     Gene,
     Genotype,
@@ -22,13 +20,9 @@ def random_genotype(rng: np.random.Generator) -> Genotype:
     RHN node one; every primitive but `none` is equally likely on every edge.
     """
     return Genotype.of(
-        _random_genes(
-            rng, CNN_PRIMITIVES, CNN_NODES, inputs=CNN_INPUTS, per_node=EDGES_PER_CNN_NODE
-        ),
-        _random_genes(
-            rng, CNN_PRIMITIVES, CNN_NODES, inputs=CNN_INPUTS, per_node=EDGES_PER_CNN_NODE
-        ),
-        _random_genes(rng, RHN_PRIMITIVES, RHN_NODES, inputs=1, per_node=1),
+        _random_genes(rng, CNN_EDGES, CNN_PRIMITIVES, per_node=EDGES_PER_CNN_NODE),
+        _random_genes(rng, CNN_EDGES, CNN_PRIMITIVES, per_node=EDGES_PER_CNN_NODE),
+        _random_genes(rng, RHN_EDGES, RHN_PRIMITIVES, per_node=1),
     )
 
 
@@ -50,15 +44,11 @@ def distinct_genotypes(rng: np.random.Generator, count: int) -> list[Genotype]:
 
 
 def _random_genes(
-    rng: np.random.Generator,
-    primitives: tuple[str, ...],
-    nodes: int,
-    *,
-    inputs: int,
-    per_node: int,
+    rng: np.random.Generator, edges: tuple[Edge, ...], primitives: tuple[str, ...], *, per_node: int
 ) -> list[Gene]:
     genes: list[Gene] = []
-    for node in range(nodes):
-        for state in np.sort(rng.choice(inputs + node, size=per_node, replace=False)):
-            genes.append((primitives[rng.integers(NONE + 1, len(primitives))], int(state)))
+    for node in range(edges[-1].node + 1):
+        for edge in np.sort(rng.choice(edges_of_node(edges, node), size=per_node, replace=False)):
+            primitive = primitives[rng.integers(NONE + 1, len(primitives))]
+            genes.append((primitive, edges[edge].state))
     return genes

@@ -8,17 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from generalNAS_tools.edge_masks import CNN_EDGES, RHN_EDGES, Masks
-from generalNAS_tools.genotypes import CNN_PRIMITIVES, RHN_PRIMITIVES
+from generalNAS_tools.edge_masks import Masks
 from generalNAS_tools.graph_drawing import DPI
 from generalNAS_tools.pictures import PALETTE, save_figure
-from randomSearch_and_Hyperband_Tools.removals import Removal
+from randomSearch_and_Hyperband_Tools.removals import LAYOUT, Removal
 
-PANELS = {
-    "normal": ("Normal cell", CNN_EDGES, CNN_PRIMITIVES),
-    "reduce": ("Reduction cell", CNN_EDGES, CNN_PRIMITIVES),
-    "rnn": ("RHN cell", RHN_EDGES, RHN_PRIMITIVES),
-}
+TITLES = {"normal": "Normal cell", "reduce": "Reduction cell", "rnn": "RHN cell"}
 
 
 def draw_removals(removals: Sequence[Removal], start: Masks, path: str | os.PathLike[str]) -> None:
@@ -30,10 +25,10 @@ def draw_removals(removals: Sequence[Removal], start: Masks, path: str | os.Path
         path: PNG file to write.
     """
     figure = Figure(figsize=(22, 18), dpi=DPI, layout="constrained")
-    panels = figure.subplots(2, len(PANELS), height_ratios=[1, 2.5])
-    for column, (cell, (title, edges, primitives)) in enumerate(PANELS.items()):
+    panels = figure.subplots(2, len(LAYOUT), height_ratios=[1, 2.5])
+    for column, (cell, (edges, primitives)) in enumerate(LAYOUT.items()):
         of_cell = [removal for removal in removals if removal.cell == cell]
-        panels[0, column].set_title(title, fontsize=14)
+        panels[0, column].set_title(TITLES[cell], fontsize=14)
         _draw_losses(panels[0, column], of_cell, primitives)
         labels = [f"{edge.state} → {edge.node}" for edge in edges]
         _draw_rounds(panels[1, column], of_cell, getattr(start, cell), labels, primitives)

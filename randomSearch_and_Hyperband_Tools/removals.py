@@ -1,7 +1,7 @@
 """The history of OSP-NAS: which operation left in which round, at what loss."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,13 @@ from generalNAS_tools.genotypes import CNN_PRIMITIVES, RHN_PRIMITIVES
 from generalNAS_tools.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
+
+LAYOUT = {
+    "normal": (CNN_EDGES, CNN_PRIMITIVES),
+    "reduce": (CNN_EDGES, CNN_PRIMITIVES),
+    "rnn": (RHN_EDGES, RHN_PRIMITIVES),
+}
+"""Edges and primitives of each kind of cell."""
 
 
 class Removal(NamedTuple):
@@ -62,11 +69,12 @@ class RemovalHistory:
             after: the masks after it.
         """
         for candidate, loss in zip(candidates, losses, strict=True):
-            for cell, edge, primitive in _lost(masks, candidate):
-                edges, names = _LAYOUT[cell]
-                removed = not getattr(after, cell)[edge, primitive]
-                place = (edge, edges[edge].state, edges[edge].node, names[primitive])
-                self.removals.append(Removal(number, cell, *place, loss, removed))
+            for cell, (edges, names) in LAYOUT.items():
+                lost = getattr(masks, cell) & ~getattr(candidate, cell)
+                for edge, primitive in np.argwhere(lost).tolist():
+                    removed = not getattr(after, cell)[edge, primitive]
+                    place = (edge, edges[edge].state, edges[edge].node, names[primitive])
+                    self.removals.append(Removal(number, cell, *place, loss, removed))
         log.info(
             "round %d: validation losses %s; operations left %s",
             number,
@@ -85,16 +93,3 @@ class RemovalHistory:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes a state back."""
         self.removals = [Removal(*values) for values in state["removals"]]
-
-
-_LAYOUT = {
-    "normal": (CNN_EDGES, CNN_PRIMITIVES),
-    "reduce": (CNN_EDGES, CNN_PRIMITIVES),
-    "rnn": (RHN_EDGES, RHN_PRIMITIVES),
-}
-
-
-def _lost(before: Masks, after: Masks) -> Iterator[tuple[str, int, int]]:
-    for cell in Masks._fields:
-        for edge, primitive in np.argwhere(getattr(before, cell) & ~getattr(after, cell)):
-            yield cell, int(edge), int(primitive)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from generalNAS_tools.genotypes import Genotype
 from generalNAS_tools.run_directory import RunDirectory
-from randomSearch_and_Hyperband_Tools.halving import survivors
 
 
 class Score(NamedTuple):
@@ -41,16 +40,16 @@ class Scores:
 
     def best(self, numbers: Iterable[int], keep: int) -> list[int]:
         """Up to `keep` of these candidates, best first; those that diverged are out."""
-        best = self._by_score(numbers)[:keep]
-        return [number for number in best if not self._diverged(number)]
+        alive = [number for number in numbers if not self._diverged(number)]
+        return sorted(alive, key=self._rank)[:keep]
 
     def ranking(self) -> list[int]:
         """All candidates: who trained longest first, by F1 among these; the diverged last."""
 
-        def untrained(number: int) -> tuple[bool, int]:
-            return self._diverged(number), -self[number].epochs
+        def place(number: int) -> tuple[bool, int, tuple[float, float, int]]:
+            return self._diverged(number), -self[number].epochs, self._rank(number)
 
-        return sorted(self._by_score(self._scores), key=untrained)
+        return sorted(self._scores, key=place)
 
     def winner(self) -> int:
         """The first of the ranking.
@@ -87,11 +86,14 @@ class Scores:
         """Takes a state back."""
         self._scores = {number: Score(*values) for number, values in state["scores"].items()}
 
-    def _by_score(self, numbers: Iterable[int]) -> list[int]:
-        chosen = {number: self[number] for number in numbers}
-        losses = {number: score.valid_loss for number, score in chosen.items()}
-        f1 = {number: score.f1 for number, score in chosen.items()}
-        return survivors(f1, len(f1), losses=losses)
+    def _rank(self, number: int) -> tuple[float, float, int]:
+        """Highest F1 first; a tie goes to the lower loss, then to the lower number.
+
+        Ties are common: after few epochs on rare labels F1 is still 0.
+        """
+        if self._diverged(number):  # NaN has no order; the number alone decides
+            return 0.0, 0.0, number
+        return -self[number].f1, self[number].valid_loss, number
 
     def _diverged(self, number: int) -> bool:
         return math.isnan(self[number].f1)

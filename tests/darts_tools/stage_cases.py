@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from darts_tools.alphas import EdgeWeights, active_weights, expand
+from darts_tools.alphas import EdgeWeights, active_weights
 from generalNAS_tools.edge_masks import Masks
 from generalNAS_tools.genotypes import parse_genotype
 from tests.conformance_data import load_json
@@ -20,6 +20,27 @@ NAMES = [f"{method}-{number}" for method, number, _ in CASES]
 
 def masks_of(switches):
     return Masks(*(np.array(mask, dtype=bool) for mask in switches))
+
+
+def compact(values, mask):
+    """Full shape (E, P) → one row per edge that has any primitive, its active ones only."""
+    rows = zip(np.asarray(values, dtype=np.float64), mask, strict=True)
+    return [row[active] for row, active in rows if active.any()]
+
+
+def expand(rows, mask):
+    """Inverse of `compact`: → (E, P), 0 where the mask isn't set.
+
+    Raises:
+        ValueError: the rows don't fit the mask.
+    """
+    widths = [int(count) for count in mask.sum(axis=1) if count]
+    found = [np.size(row) for row in rows]
+    if found != widths:
+        raise ValueError(f"rows of {found} values; the mask has {widths} active primitives")
+    full = np.zeros(mask.shape)
+    full[mask] = np.concatenate([np.ravel(row) for row in rows]) if rows else []
+    return full
 
 
 def alphas_of(stage, masks):

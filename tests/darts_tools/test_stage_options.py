@@ -1,8 +1,11 @@
 """Flags of the searches in stages, checked against each other."""
 
+import math
+
 import pytest
 
 from darts_tools.stage_options import (
+    StagePlan,
     add_edge_options,
     kept_edges,
     make_stage_parser,
@@ -106,6 +109,31 @@ def test_skip_dropout_of_a_plan_falls_then_starts_anew():
     rates = [plan.skip_dropout(epoch) for epoch in range(4)]
     assert rates[:3] == pytest.approx([0.3, 0.2, 0.4])
     assert 0 < rates[3] < 0.4
+
+
+def plan_of(*, epochs, frozen_epochs, rate):
+    return StagePlan(epochs, frozen_epochs, rate, kept_cnn=1, kept_rnn=1)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "expected"),
+    [
+        (0, 0.3 * 24 / 25),
+        (9, 0.3 * 15 / 25),
+        (10, 0.3),
+        (11, 0.3 * math.exp(-0.2)),
+        (24, 0.3 * math.exp(-2.8)),
+    ],
+)
+def test_skip_dropout_rate(epoch, expected):
+    rate = plan_of(epochs=25, frozen_epochs=10, rate=0.3).skip_dropout(epoch)
+    assert rate == pytest.approx(expected, rel=1e-12)
+
+
+def test_skip_dropout_ends_at_zero_when_always_frozen():
+    plan = plan_of(epochs=4, frozen_epochs=4, rate=0.1)
+    rates = [plan.skip_dropout(epoch) for epoch in range(4)]
+    assert rates == pytest.approx([0.075, 0.05, 0.025, 0.0])
 
 
 def test_alphas_are_stepped_as_the_paper_says():

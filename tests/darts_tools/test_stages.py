@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,6 @@ from darts_tools.stages import (
     final_mask,
     keep_strongest,
     per_stage,
-    skip_dropout_rate,
     strongest_edges,
 )
 from generalNAS_tools.edge_masks import CNN_EDGES, Masks, edges_of_node, full_masks
@@ -125,26 +122,6 @@ def test_masks_are_not_changed_in_place():
     drop_primitives(masks, weights, kept_cnn=1, kept_rnn=1, last=True)
     final_genotype(masks, weights)
     assert_same_masks(masks, Masks(*(np.ones_like(mask) for mask in masks)))
-
-
-@pytest.mark.parametrize(
-    ("epoch", "expected"),
-    [
-        (0, 0.3 * 24 / 25),
-        (9, 0.3 * 15 / 25),
-        (10, 0.3),
-        (11, 0.3 * math.exp(-0.2)),
-        (24, 0.3 * math.exp(-2.8)),
-    ],
-)
-def test_skip_dropout_rate(epoch, expected):
-    rate = skip_dropout_rate(epoch, rate=0.3, epochs=25, frozen_epochs=10)
-    assert rate == pytest.approx(expected, rel=1e-12)
-
-
-def test_skip_dropout_ends_at_zero_when_always_frozen():
-    rates = [skip_dropout_rate(e, rate=0.1, epochs=4, frozen_epochs=4) for e in range(4)]
-    assert rates == pytest.approx([0.075, 0.05, 0.025, 0.0])
 
 
 def test_per_stage_repeats_one_and_keeps_three():

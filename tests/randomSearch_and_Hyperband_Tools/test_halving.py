@@ -10,7 +10,6 @@ from randomSearch_and_Hyperband_Tools.halving import (
     halving_plan,
     hyperband_plans,
     plan_epochs,
-    survivors,
 )
 
 
@@ -101,23 +100,3 @@ def test_too_many_brackets_get_one_line():
         hyperband_plans(25, budget=3, iterations=3, brackets=4)
     with pytest.raises(ValueError, match=r"^--brackets 0: expected at least 1$"):
         hyperband_plans(25, budget=3, iterations=3, brackets=0)
-
-
-def test_survivors_come_best_first():
-    assert survivors({0: 0.1, 1: 0.9, 2: 0.5, 3: 0.7}, 3) == [1, 3, 2]
-
-
-def test_ties_go_to_the_lower_index_whatever_the_order():
-    assert survivors({4: 0.5, 2: 0.5, 9: 0.5, 7: 0.6}, 3) == [7, 2, 4]
-
-
-def test_ties_go_to_the_lower_loss():
-    scores = {0: 0.0, 1: 0.0, 2: 0.1, 3: 0.0}
-    losses = {0: 0.5, 1: 0.4, 2: 0.9, 3: 0.4}
-    assert survivors(scores, 4, losses=losses) == [2, 1, 3, 0]
-
-
-def test_diverged_candidates_come_last():
-    scores = {0: math.nan, 1: 0.0, 2: math.nan, 3: 0.2}
-    assert survivors(scores, 2) == [3, 1]
-    assert survivors(scores, 4) == [3, 1, 0, 2]

@@ -37,6 +37,29 @@ def test_the_loss_decides_between_equals():
     assert scores.ranking() == [2, 1, 3, 0]
 
 
+def test_the_best_come_best_first():
+    assert scores_of((0.1, 1), (0.9, 1), (0.5, 1), (0.7, 1)).best(range(4), 3) == [1, 3, 2]
+
+
+def test_ties_go_to_the_lower_number_whatever_the_order():
+    scores = Scores()
+    for number, f1 in ((4, 0.5), (2, 0.5), (9, 0.5), (7, 0.6)):
+        scores[number] = Score(f1, 0.6, 100, 1, 1.5)
+    assert scores.best([4, 2, 9, 7], 3) == [7, 2, 4]
+    assert scores.ranking() == [7, 2, 4, 9]
+
+
+def test_ties_go_to_the_lower_loss():
+    scores = scores_of((0.0, 1, 0.5), (0.0, 1, 0.4), (0.1, 1, 0.9), (0.0, 1, 0.4))
+    assert scores.best(range(4), 4) == [2, 1, 3, 0]
+
+
+def test_diverged_candidates_come_last():
+    scores = scores_of((math.nan, 1), (0.0, 1), (math.nan, 1, math.nan), (0.2, 1))
+    assert scores.best(range(4), 2) == [3, 1]
+    assert scores.ranking() == [3, 1, 0, 2]
+
+
 def test_no_winner_among_the_diverged():
     with pytest.raises(ValueError, match=r"^all 2 candidates diverged; try --restart"):
         scores_of((math.nan, 0), (math.nan, 2)).winner()
