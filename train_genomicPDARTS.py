@@ -35,7 +35,8 @@ def parse_options() -> argparse.Namespace:
 def main() -> None:
     """Searches and writes the genotype."""
     args = parse_options()
-    plans, alpha_options = stage_plans(args), stage_alpha_options(args)
+    plans = stage_plans(args)
+    alpha_options = stage_alpha_options(args)
     setup = set_up(args, "pdarts")
     run, course = setup.run, AlphaCourse()
     run.clock.total_epochs = sum(plan.epochs for plan in plans)

@@ -43,7 +43,9 @@ class SharedTraining:
         self._optimizer = weight_optimizer(self.supernet, args)
         self._optimizer.register_step_pre_hook(_fill_gradients)
         self._schedule = cosine_schedule(self._optimizer, args)
-        self._subnets = [self._subnet(genotype) for genotype in architectures]
+        self._subnets = [
+            _subnet(genotype, self.supernet, setup.device) for genotype in architectures
+        ]
         self._drawn = self._subnets[0]
 
     def stateful(self) -> Mapping[str, Stateful]:
@@ -88,7 +90,8 @@ class SharedTraining:
         The supernet stays as it is, and no random number is drawn.
         """
         start = time.monotonic()
-        setup, forward = self._setup, self._subnet(genotype)
+        setup = self._setup
+        forward = _subnet(genotype, self.supernet, setup.device)
         with recalibrated(
             self.supernet,
             forward,
@@ -102,12 +105,6 @@ class SharedTraining:
         seconds = round(time.monotonic() - start, 3)
         return ScoredArchitecture(genotype, figures.f1, seconds, iteration)
 
-    def _subnet(self, genotype: Genotype) -> Forward:
-        """The forward pass of one of the architectures."""
-        masks = masks_from_genotype(genotype)
-        mixing = mask_mixing(masks, self._setup.device)
-        return lambda x: self.supernet(x, mixing, masks)
-
     def _draw(self, epoch: int, step: int, _: Batch) -> None:
         """Depends on nothing but seed, epoch and step, so resuming needs no state."""
         rng = np.random.default_rng([self._args.seed, epoch, step])
@@ -117,6 +114,13 @@ class SharedTraining:
 def merge_masks(masks: Sequence[Masks]) -> Masks:
     """The union of masks: every operation that any of them has."""
     return Masks(*(np.logical_or.reduce(cell) for cell in zip(*masks, strict=True)))
+
+
+def _subnet(genotype: Genotype, supernet: Supernet, device: torch.device) -> Forward:
+    """The forward pass of one of the architectures; it holds the supernet, not its training."""
+    masks = masks_from_genotype(genotype)
+    mixing = mask_mixing(masks, device)
+    return lambda x: supernet(x, mixing, masks)
 
 
 def _fill_gradients(optimizer: torch.optim.Optimizer, *_: Any) -> None:
