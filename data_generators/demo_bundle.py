@@ -135,7 +135,8 @@ def _write_v73(path: Path, split: str, options: DemoOptions) -> None:
         f"{split}data": (options.num_targets, options.num_train),
     }
     with atomic_write(path) as file:
-        with h5py.File(file.name, "w", userblock_size=512) as bundle:
+        # atomic_write has locked the file, HDF5 can't do it once more.
+        with h5py.File(file.name, "w", userblock_size=512, locking=False) as bundle:
             for name, shape in shapes.items():
                 chunks = (*shape[:-1], chunk)
                 bundle.create_dataset(name, shape, "u1", chunks=chunks, compression="gzip")

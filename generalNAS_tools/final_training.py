@@ -111,7 +111,7 @@ def _load_model(path: Path, history: list[Row], *, resumed: bool = False) -> Row
     """
     kept = _best(history) or history[-1]
     expected = {name: value for name, value in kept.items() if name != "seconds"}
-    model = load_weights(path)
+    model = load_weights(path) if path.exists() else {}
     trained = model.get("trained")
     ahead = isinstance(trained, dict) and trained.get("epoch") == len(history) + 1
     if trained != expected and not (resumed and ahead):
