@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shlex
 import signal
@@ -296,9 +297,12 @@ def test_a_refused_restart_loses_nothing(bundles, tmp_path):
     line = line_of(bundles, tmp_path, "DanQ", epochs=1)
     assert run_here(BASELINE, line).code == 0
     before = (tmp_path / "checkpoint-a.pt").read_bytes()
-    for flag in ("--learning_rate=0", "--average_reverse_complement", "--model_path=/dev/null"):
+    os.mkfifo(tmp_path / "pipe")  # as a device: never to be replaced by a file
+    pipe = f"--model_path={tmp_path / 'pipe'}"
+    for flag in ("--learning_rate=0", "--average_reverse_complement", pipe):
         refusal(run_here(BASELINE, [*line, "--restart", flag]))
     assert (tmp_path / "checkpoint-a.pt").read_bytes() == before
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_diverged_training_names_its_own_flag(bundles, tmp_path):
