@@ -14,8 +14,7 @@ from generalNAS_tools.atomic_files import check_writable
 from generalNAS_tools.checkpoints import load_weights, save_weights
 from generalNAS_tools.command import Setup
 from generalNAS_tools.pictures import draw_curves
-from generalNAS_tools.run_directory import Stateful
-from generalNAS_tools.run_files import RunFiles
+from generalNAS_tools.run_directory import RunDirectory, Stateful
 from generalNAS_tools.train_loop import validates
 from generalNAS_tools.train_step import Forward
 from generalNAS_tools.training_epoch import training_epoch
@@ -55,9 +54,7 @@ def train_final_network(
         ValueError: the model can't be written there, or what lies there isn't this run's.
     """
     run = setup.run
-    path = _model_path(args, run.files)
-    if run.history:
-        _load_model(path, run.history, resumed=True)
+    path = _model_path(args, run)
     if args.patience and not any(validates(args, epoch) for epoch in range(args.epochs)):
         log.warning("--patience has no effect: no epoch is validated")
     run.clock.total_epochs = args.epochs
@@ -83,22 +80,24 @@ def train_final_network(
     draw_curves(run.history, run.files.path("curves", "png"))
 
 
-def _model_path(args: argparse.Namespace, files: RunFiles) -> Path:
+def _model_path(args: argparse.Namespace, run: RunDirectory) -> Path:
     """Where the model goes; nothing but a model is ever replaced.
 
     Raises:
-        ValueError: no model can be written there.
+        ValueError: no model can be written there, or a run that goes on has lost its own.
     """
-    path = Path(args.model_path) if args.model_path else files.path("model", "pth")
+    path = Path(args.model_path) if args.model_path else run.files.path("model", "pth")
     check_writable(path)
-    if path.resolve() == files.path("checkpoint", "pt").resolve():
+    if path.resolve() == run.files.path("checkpoint", "pt").resolve():
         raise ValueError(f"--model_path {path}: is the run's checkpoint; name another file")
-    if path.exists() and "weights" not in load_weights(path):
+    if run.history:
+        _load_model(path, run.history, resumed=True)
+    elif path.exists() and "weights" not in load_weights(path):
         raise ValueError(f"--model_path {path}: holds something else than a model; name another")
     return path
 
 
-def _load_model(path: Path, history: list[Row], *, resumed: bool = False) -> Row:
+def _load_model(path: Path, history: list[Row], *, resumed: bool = False) -> dict[str, Any]:
     """Reads the model of the run that has this history.
 
     Args:
