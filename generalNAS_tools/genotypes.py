@@ -78,6 +78,11 @@ class CellKind:
         return len(self.edges), len(self.primitives)
 
     @property
+    def operations(self) -> int:
+        """Number of operations that a genotype keeps."""
+        return self.nodes * self.edges_per_node
+
+    @property
     def outputs(self) -> tuple[int, ...]:
         """States that make the cell's output: all nodes."""
         return tuple(range(self.inputs, self.inputs + self.nodes))
@@ -173,9 +178,8 @@ def parse_genotype(value: Any, *, source: str) -> Genotype:
 def _genes(value: Any, field: str, source: str) -> tuple[Gene, ...]:
     kind = CELL_KINDS[field]
     primitives = kind.primitives[1:]
-    count = kind.nodes * kind.edges_per_node
-    if not isinstance(value, list | tuple) or len(value) != count:
-        raise ValueError(f"{source}: {field} must list {count} pairs (primitive, state)")
+    if not isinstance(value, list | tuple) or len(value) != kind.operations:
+        raise ValueError(f"{source}: {field} must list {kind.operations} pairs (primitive, state)")
     genes: list[Gene] = []
     for position, pair in enumerate(value):
         if not isinstance(pair, list | tuple) or len(pair) != 2:

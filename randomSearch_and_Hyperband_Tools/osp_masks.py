@@ -10,51 +10,19 @@ Dimension letters: E edges of a cell, P primitives.
 import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from generalNAS_tools.edge_masks import (
-    CNN_EDGES,
-    RHN_EDGES,
     BoolArray,
-    Edge,
     Masks,
     active_edges,
     edges_of_node,
 )
-from generalNAS_tools.genotypes import (
-    CNN_NODES,
-    CNN_PRIMITIVES,
-    EDGES_PER_CNN_NODE,
-    NONE,
-    RHN_NODES,
-    RHN_PRIMITIVES,
-)
+from generalNAS_tools.genotypes import CELL_KINDS, NONE, CellKind
 
 Pair = tuple[int, int]
 """(edge number, primitive index)."""
-
-
-class _Cell(NamedTuple):
-    edges: tuple[Edge, ...]
-    nodes: int
-    primitives: int
-    edges_per_node: int
-
-    @property
-    def operations(self) -> int:
-        """Operations of a finished mask, the fewest a mask can have."""
-        return self.nodes * self.edges_per_node
-
-    @property
-    def pairs(self) -> int:
-        """Pairs (edge, primitive) without `none`, the most a mask can have."""
-        return len(self.edges) * (self.primitives - 1)
-
-
-_CNN = _Cell(CNN_EDGES, CNN_NODES, len(CNN_PRIMITIVES), EDGES_PER_CNN_NODE)
-_RHN = _Cell(RHN_EDGES, RHN_NODES, len(RHN_PRIMITIVES), 1)
 
 
 def planned_rounds(num_init_archs: int, num_ops: int) -> int:
@@ -67,7 +35,8 @@ def planned_rounds(num_init_archs: int, num_ops: int) -> int:
         ValueError: `num_init_archs` outside 8..112, or `num_ops` below 2, with which a round
             would remove nothing.
     """
-    fewest, most = max(_CNN.operations, _RHN.operations), min(_CNN.pairs, _RHN.pairs)
+    fewest = max(kind.operations for kind in CELL_KINDS.values())
+    most = min(_num_pairs(kind) for kind in CELL_KINDS.values())
     if not fewest <= num_init_archs <= most:
         raise ValueError(f"--num_init_archs {num_init_archs}: expected {fewest}..{most}")
     if num_ops < 2:
@@ -87,7 +56,7 @@ def initial_masks(rng: np.random.Generator, num_init_archs: int) -> Masks:
         ValueError: `num_init_archs` is outside 8..112.
     """
     planned_rounds(num_init_archs, num_ops=2)
-    return Masks(*(_random_mask(rng, cell, num_init_archs) for cell in (_CNN, _CNN, _RHN)))
+    return Masks(*(_random_mask(rng, kind, num_init_archs) for kind in CELL_KINDS.values()))
 
 
 def eligible_edges(mask: BoolArray) -> list[int]:
@@ -96,13 +65,13 @@ def eligible_edges(mask: BoolArray) -> list[int]:
     An edge may if its node has more active edges than it needs (two in a CNN cell, one in the RHN
     cell), or exactly as many and this edge more than one primitive.
     """
-    cell = _cell_of(mask)
+    kind = _kind_of(mask)
     active = active_edges(mask)
     eligible = []
     for number in np.flatnonzero(active):
-        num_active = active[edges_of_node(cell.edges, cell.edges[number].node)].sum()
-        spare = num_active == cell.edges_per_node and mask[number].sum() > 1
-        if num_active > cell.edges_per_node or spare:
+        num_active = active[edges_of_node(kind.edges, kind.edges[number].node)].sum()
+        spare = num_active == kind.edges_per_node and mask[number].sum() > 1
+        if num_active > kind.edges_per_node or spare:
             eligible.append(int(number))
     return eligible
 
@@ -168,7 +137,7 @@ def hurt_least(losses: Sequence[float]) -> int:
 
 def removals_left(masks: Masks) -> int:
     """Removals that the mask farthest from its end still needs; rounds go on above 1."""
-    return max(int(mask.sum()) - _cell_of(mask).operations for mask in masks)
+    return max(int(mask.sum()) - _kind_of(mask).operations for mask in masks)
 
 
 def final_combinations(masks: Masks) -> list[Masks]:
@@ -185,22 +154,26 @@ def final_combinations(masks: Masks) -> list[Masks]:
     return [Masks(*chosen) for chosen in itertools.product(*options)]
 
 
-def _cell_of(mask: BoolArray) -> _Cell:
-    return {(len(cell.edges), cell.primitives): cell for cell in (_CNN, _RHN)}[mask.shape]
+def _kind_of(mask: BoolArray) -> CellKind:
+    return next(kind for kind in CELL_KINDS.values() if kind.mask_shape == mask.shape)
+
+
+def _num_pairs(kind: CellKind) -> int:
+    """Pairs (edge, primitive) without `none`, the most a mask can have."""
+    return len(kind.edges) * (len(kind.primitives) - 1)
 
 
 def _removable_pairs(mask: BoolArray) -> list[Pair]:
     return [(edge, int(k)) for edge in eligible_edges(mask) for k in np.flatnonzero(mask[edge])]
 
 
-def _random_mask(rng: np.random.Generator, cell: _Cell, count: int) -> BoolArray:
-    nodes = np.array([edge.node for edge in cell.edges])
+def _random_mask(rng: np.random.Generator, kind: CellKind, count: int) -> BoolArray:
+    nodes = np.array([edge.node for edge in kind.edges])
     while True:
-        edges, primitives = divmod(
-            rng.choice(cell.pairs, size=count, replace=False), cell.primitives - 1
-        )
-        edges_in_node = np.bincount(nodes[np.unique(edges)], minlength=cell.nodes)
-        if edges_in_node.min() >= cell.edges_per_node:
-            mask = np.zeros((len(cell.edges), cell.primitives), dtype=bool)
+        pairs = rng.choice(_num_pairs(kind), size=count, replace=False)
+        edges, primitives = divmod(pairs, len(kind.primitives) - 1)
+        edges_in_node = np.bincount(nodes[np.unique(edges)], minlength=kind.nodes)
+        if edges_in_node.min() >= kind.edges_per_node:
+            mask = np.zeros(kind.mask_shape, dtype=bool)
             mask[edges, NONE + 1 + primitives] = True
             return mask

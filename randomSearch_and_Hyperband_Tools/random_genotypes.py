@@ -2,15 +2,8 @@
 
 import numpy as np
 
-from generalNAS_tools.edge_masks import CNN_EDGES, RHN_EDGES, Edge, edges_of_node
-from generalNAS_tools.genotypes import (
-    CNN_PRIMITIVES,
-    EDGES_PER_CNN_NODE,
-    NONE,
-    RHN_PRIMITIVES,
-    Gene,
-    Genotype,
-)
+from generalNAS_tools.edge_masks import edges_of_node
+from generalNAS_tools.genotypes import CELL_KINDS, NONE, CellKind, Gene, Genotype
 
 
 def random_genotype(rng: np.random.Generator) -> Genotype:
@@ -19,11 +12,7 @@ def random_genotype(rng: np.random.Generator) -> Genotype:
     A CNN node takes two distinct earlier states, in rising order (node 0 thus both inputs), an
     RHN node one; every primitive but `none` is equally likely on every edge.
     """
-    return Genotype.of(
-        _random_genes(rng, CNN_EDGES, CNN_PRIMITIVES, per_node=EDGES_PER_CNN_NODE),
-        _random_genes(rng, CNN_EDGES, CNN_PRIMITIVES, per_node=EDGES_PER_CNN_NODE),
-        _random_genes(rng, RHN_EDGES, RHN_PRIMITIVES, per_node=1),
-    )
+    return Genotype.of(*(_random_genes(rng, kind) for kind in CELL_KINDS.values()))
 
 
 def distinct_genotypes(rng: np.random.Generator, count: int) -> list[Genotype]:
@@ -43,12 +32,11 @@ def distinct_genotypes(rng: np.random.Generator, count: int) -> list[Genotype]:
     return list(drawn)
 
 
-def _random_genes(
-    rng: np.random.Generator, edges: tuple[Edge, ...], primitives: tuple[str, ...], *, per_node: int
-) -> list[Gene]:
+def _random_genes(rng: np.random.Generator, kind: CellKind) -> list[Gene]:
     genes: list[Gene] = []
-    for node in range(edges[-1].node + 1):
-        for edge in np.sort(rng.choice(edges_of_node(edges, node), size=per_node, replace=False)):
-            primitive = primitives[rng.integers(NONE + 1, len(primitives))]
-            genes.append((primitive, edges[edge].state))
+    for node in range(kind.nodes):
+        choices = edges_of_node(kind.edges, node)
+        for edge in np.sort(rng.choice(choices, size=kind.edges_per_node, replace=False)):
+            primitive = kind.primitives[rng.integers(NONE + 1, len(kind.primitives))]
+            genes.append((primitive, kind.edges[edge].state))
     return genes

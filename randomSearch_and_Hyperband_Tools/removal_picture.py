@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from generalNAS_tools.edge_masks import Masks
+from generalNAS_tools.genotypes import CELL_KINDS
 from generalNAS_tools.graph_drawing import DPI
 from generalNAS_tools.pictures import PALETTE, save_figure
-from randomSearch_and_Hyperband_Tools.removals import LAYOUT, Removal
+from randomSearch_and_Hyperband_Tools.removals import Removal
 
 TITLES = {"normal": "Normal cell", "reduce": "Reduction cell", "rnn": "RHN cell"}
 
@@ -25,13 +26,13 @@ def draw_removals(removals: Sequence[Removal], start: Masks, path: str | os.Path
         path: PNG file to write.
     """
     figure = Figure(figsize=(22, 18), dpi=DPI, layout="constrained")
-    panels = figure.subplots(2, len(LAYOUT), height_ratios=[1, 2.5])
-    for column, (cell, (edges, primitives)) in enumerate(LAYOUT.items()):
+    panels = figure.subplots(2, len(CELL_KINDS), height_ratios=[1, 2.5])
+    for column, (cell, kind) in enumerate(CELL_KINDS.items()):
         of_cell = [removal for removal in removals if removal.cell == cell]
         panels[0, column].set_title(TITLES[cell], fontsize=14)
-        _draw_losses(panels[0, column], of_cell, primitives)
-        labels = [f"{edge.state} → {edge.node}" for edge in edges]
-        _draw_rounds(panels[1, column], of_cell, getattr(start, cell), labels, primitives)
+        _draw_losses(panels[0, column], of_cell, kind.primitives)
+        labels = [f"{edge.state} → {edge.node}" for edge in kind.edges]
+        _draw_rounds(panels[1, column], of_cell, getattr(start, cell), labels, kind.primitives)
     save_figure(figure, path)
 
 

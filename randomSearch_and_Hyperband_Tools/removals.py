@@ -6,18 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from generalNAS_tools.edge_masks import CNN_EDGES, RHN_EDGES, Masks
-from generalNAS_tools.genotypes import CNN_PRIMITIVES, RHN_PRIMITIVES
+from generalNAS_tools.edge_masks import Masks
+from generalNAS_tools.genotypes import CELL_KINDS
 from generalNAS_tools.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
-
-LAYOUT = {
-    "normal": (CNN_EDGES, CNN_PRIMITIVES),
-    "reduce": (CNN_EDGES, CNN_PRIMITIVES),
-    "rnn": (RHN_EDGES, RHN_PRIMITIVES),
-}
-"""Edges and primitives of each kind of cell."""
 
 
 class Removal(NamedTuple):
@@ -69,11 +62,12 @@ class RemovalHistory:
             after: the masks after it.
         """
         for candidate, loss in zip(candidates, losses, strict=True):
-            for cell, (edges, names) in LAYOUT.items():
+            for cell, kind in CELL_KINDS.items():
                 lost = getattr(masks, cell) & ~getattr(candidate, cell)
                 for edge, primitive in np.argwhere(lost).tolist():
                     removed = not getattr(after, cell)[edge, primitive]
-                    place = (edge, edges[edge].state, edges[edge].node, names[primitive])
+                    node, state = kind.edges[edge]
+                    place = (edge, state, node, kind.primitives[primitive])
                     self.removals.append(Removal(number, cell, *place, loss, removed))
         log.info(
             "round %d: validation losses %s; operations left %s",
