@@ -11,7 +11,6 @@ import argparse
 import numpy as np
 
 from generalNAS_tools.command import run_command, set_up
-from generalNAS_tools.edge_masks import Masks, genotype_from_masks
 from generalNAS_tools.options import (
     add_data_options,
     add_network_options,
@@ -22,6 +21,7 @@ from generalNAS_tools.options import (
     whole,
 )
 from generalNAS_tools.pictures import draw_curves, draw_genotype
+from generalNAS_tools.search_space.edge_masks import Masks, genotype_from_masks
 from randomSearch_and_Hyperband_Tools.osp_masks import (
     candidate_masks,
     draw_removals,

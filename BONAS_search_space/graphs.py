@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from generalNAS_tools.genotypes import (
+from generalNAS_tools.search_space.genotypes import (
     CNN_INPUTS,
     CNN_NODES,
     EDGES_PER_CNN_NODE,

@@ -6,7 +6,7 @@ import numpy as np
 
 from BO_tools.acquisition import ACQUISITIONS
 from BO_tools.surrogate import Surrogate
-from generalNAS_tools.genotypes import Genotype
+from generalNAS_tools.search_space.genotypes import Genotype
 from opendomain_utils.archive import Archive
 from samplers.evolutionary_sampler import sample_evolutionary
 from samplers.random_sampler import sample_random

@@ -9,7 +9,7 @@ import torch
 from BO_tools.acquisition import ScoreMoments, score_moments
 from BO_tools.bayesian_regression import BayesianRegression, FloatArray, fit_regression
 from BONAS_search_space.graphs import encode, with_global_vertex
-from generalNAS_tools.genotypes import Genotype
+from generalNAS_tools.search_space.genotypes import Genotype
 from opendomain_utils.archive import ScoredArchitecture
 from predictors.graph_predictors import GraphBatch, Predictor
 from predictors.predictor_training import PredictorSettings, train_predictor

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from torch import Tensor, nn
 
-from generalNAS_tools.edge_masks import BoolArray, Masks
-from generalNAS_tools.mixing import MixingWeights
+from generalNAS_tools.search_space.edge_masks import BoolArray, Masks
+from generalNAS_tools.search_space.mixing import MixingWeights
 
 FloatArray = NDArray[np.float64]
 INITIAL_STD = 1e-3

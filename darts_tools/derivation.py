@@ -8,8 +8,8 @@ import logging
 import numpy as np
 
 from darts_tools.alphas import EdgeWeights, FloatArray
-from generalNAS_tools.edge_masks import CNN_EDGES, RHN_EDGES, Edge, edges_of_node
-from generalNAS_tools.genotypes import (
+from generalNAS_tools.search_space.edge_masks import CNN_EDGES, RHN_EDGES, Edge, edges_of_node
+from generalNAS_tools.search_space.genotypes import (
     CNN_PRIMITIVES,
     EDGES_PER_CNN_NODE,
     NONE,

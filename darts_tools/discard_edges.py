@@ -6,7 +6,7 @@ from itertools import pairwise
 from darts_tools.alphas import EdgeWeights
 from darts_tools.derivation import edge_strengths
 from darts_tools.stages import strongest_edges
-from generalNAS_tools.edge_masks import CNN_EDGES, RHN_EDGES, Masks
+from generalNAS_tools.search_space.edge_masks import CNN_EDGES, RHN_EDGES, Masks
 
 
 def discard_edges(masks: Masks, weights: EdgeWeights, *, cnn_edges: int, rnn_edges: int) -> Masks:

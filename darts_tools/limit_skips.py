@@ -5,8 +5,8 @@ import logging
 from darts_tools.alphas import EdgeWeights, FloatArray
 from darts_tools.derivation import SKIP, count_skips
 from darts_tools.stages import final_genotype, final_mask
-from generalNAS_tools.edge_masks import CNN_EDGES, BoolArray, Masks, edges_of_node
-from generalNAS_tools.genotypes import CNN_NODES, EDGES_PER_CNN_NODE, NONE, Genotype
+from generalNAS_tools.search_space.edge_masks import CNN_EDGES, BoolArray, Masks, edges_of_node
+from generalNAS_tools.search_space.genotypes import CNN_NODES, EDGES_PER_CNN_NODE, NONE, Genotype
 
 logger = logging.getLogger(__name__)
 

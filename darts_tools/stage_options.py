@@ -8,7 +8,6 @@ from darts_tools.discard_edges import check_kept_edges
 from darts_tools.limit_skips import MAX_SKIPS
 from darts_tools.search_stage import AlphaOptions
 from darts_tools.stages import check_frozen_epochs, check_kept_primitives, per_stage
-from generalNAS_tools.genotypes import CNN_PRIMITIVES, EDGES_PER_CNN_NODE, RHN_PRIMITIVES
 from generalNAS_tools.options import (
     RATE,
     add_alpha_options,
@@ -18,6 +17,11 @@ from generalNAS_tools.options import (
     add_weight_options,
     make_parser,
     whole,
+)
+from generalNAS_tools.search_space.genotypes import (
+    CNN_PRIMITIVES,
+    EDGES_PER_CNN_NODE,
+    RHN_PRIMITIVES,
 )
 
 ADAM_BETAS = (0.5, 0.999)

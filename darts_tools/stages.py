@@ -11,7 +11,7 @@ import numpy as np
 
 from darts_tools.alphas import EdgeWeights, FloatArray
 from darts_tools.derivation import edge_strengths
-from generalNAS_tools.edge_masks import (
+from generalNAS_tools.search_space.edge_masks import (
     CNN_EDGES,
     RHN_EDGES,
     BoolArray,
@@ -20,7 +20,7 @@ from generalNAS_tools.edge_masks import (
     edges_of_node,
     genotype_from_masks,
 )
-from generalNAS_tools.genotypes import EDGES_PER_CNN_NODE, NONE, Genotype
+from generalNAS_tools.search_space.genotypes import EDGES_PER_CNN_NODE, NONE, Genotype
 
 Value = TypeVar("Value")
 

@@ -9,7 +9,7 @@ from BONAS_search_space.graphs import (
     genotype_of,
     is_fully_connected,
 )
-from generalNAS_tools.genotypes import CNN_INPUTS, CNN_NODES, RHN_NODES, Gene, Genotype
+from generalNAS_tools.search_space.genotypes import CNN_INPUTS, CNN_NODES, RHN_NODES, Gene, Genotype
 
 _CNN_CHOICES = len(BONAS_CNN_PRIMITIVES) * (CNN_INPUTS + np.arange(CNN_NODES))
 """Genes (primitive, state) that each CNN node can take."""

@@ -12,14 +12,6 @@ from torch.nn import functional
 
 from generalNAS_tools.batched_parts import BatchedPart, run_parts
 from generalNAS_tools.edge_batches import StateFanOut
-from generalNAS_tools.edge_masks import CNN_EDGES, BoolArray
-from generalNAS_tools.genotypes import (
-    CNN_CELL,
-    CNN_INPUTS,
-    CNN_NODES,
-    EDGES_PER_CNN_NODE,
-    Gene,
-)
 from generalNAS_tools.operations import (
     IDENTITY,
     PARTS,
@@ -27,6 +19,14 @@ from generalNAS_tools.operations import (
     Part,
     ReLUConvBN,
     pool,
+)
+from generalNAS_tools.search_space.edge_masks import CNN_EDGES, BoolArray
+from generalNAS_tools.search_space.genotypes import (
+    CNN_CELL,
+    CNN_INPUTS,
+    CNN_NODES,
+    EDGES_PER_CNN_NODE,
+    Gene,
 )
 
 

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generalNAS_tools.batched_parts import BatchedPart, run_parts
-from generalNAS_tools.edge_masks import CNN_EDGES, BoolArray
-from generalNAS_tools.genotypes import CNN_PRIMITIVES
 from generalNAS_tools.operations import (
     IDENTITY,
     PARTS,
@@ -23,6 +21,8 @@ from generalNAS_tools.operations import (
     pool,
     statistics_of,
 )
+from generalNAS_tools.search_space.edge_masks import CNN_EDGES, BoolArray
+from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES
 
 
 class FanOut(NamedTuple):

@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 
 from generalNAS_tools.cells import FinalCell
-from generalNAS_tools.genotypes import Genotype
 from generalNAS_tools.network import Network, NetworkOptions, NetworkOutput, cell_shapes
 from generalNAS_tools.rhn import FinalRHN
+from generalNAS_tools.search_space.genotypes import Genotype
 
 
 class FinalNetwork(nn.Module):

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from generalNAS_tools.checkpoints import load_weights
 from generalNAS_tools.final_network import FinalNetwork
-from generalNAS_tools.genotypes import Genotype, parse_genotype
 from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 
 
 class FinalModel(NamedTuple):

@@ -15,7 +15,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from generalNAS_tools.atomic_files import atomic_write
-from generalNAS_tools.genotypes import (
+from generalNAS_tools.graph_drawing import DPI, PLAIN_COLOUR, draw_graph
+from generalNAS_tools.search_space.genotypes import (
     CNN_CELL,
     CNN_NODES,
     RHN_CELL,
@@ -24,7 +25,6 @@ from generalNAS_tools.genotypes import (
     Gene,
     Genotype,
 )
-from generalNAS_tools.graph_drawing import DPI, PLAIN_COLOUR, draw_graph
 
 Array = NDArray[Any]
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from generalNAS_tools.genotypes import RHN_NODES
 from generalNAS_tools.rhn_kernels import (
     INITIAL,
     Drive,
@@ -21,6 +20,7 @@ from generalNAS_tools.rhn_kernels import (
     weight_grads,
 )
 from generalNAS_tools.rhn_plan import Group
+from generalNAS_tools.search_space.genotypes import RHN_NODES
 
 
 class FinalRecurrence(torch.autograd.Function):

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from generalNAS_tools.genotypes import RHN_NODES
 from generalNAS_tools.rhn_plan import IDENTITY, RELU, SIGMOID, TANH, Run
+from generalNAS_tools.search_space.genotypes import RHN_NODES
 
 STATES = RHN_NODES + 1
 INITIAL = ((TANH, slice(0, 1)),)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generalNAS_tools.edge_masks import RHN_EDGES, BoolArray, edges_of_node
-from generalNAS_tools.genotypes import NONE, RHN_CELL, RHN_NODES, RHN_PRIMITIVES, Gene
+from generalNAS_tools.search_space.edge_masks import RHN_EDGES, BoolArray, edges_of_node
+from generalNAS_tools.search_space.genotypes import NONE, RHN_CELL, RHN_NODES, RHN_PRIMITIVES, Gene
 
 MASK_SHAPE = RHN_CELL.mask_shape
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from generalNAS_tools.genotypes import RHN_NODES
 from generalNAS_tools.rhn_kernels import (
     INITIAL,
     STATES,
@@ -28,6 +27,7 @@ from generalNAS_tools.rhn_kernels import (
 )
 from generalNAS_tools.rhn_norm import Norm
 from generalNAS_tools.rhn_plan import NUM_ACTIVATIONS, Node
+from generalNAS_tools.search_space.genotypes import RHN_NODES
 
 SUM = NUM_ACTIVATIONS
 """Row of P, the sum of an edge's mixing weights, after the rows of the activations."""

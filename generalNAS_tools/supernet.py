@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from generalNAS_tools.cells import SearchCell, inherit_cell
-from generalNAS_tools.edge_masks import Masks
-from generalNAS_tools.mixing import MixingWeights
 from generalNAS_tools.network import Network, NetworkOptions, NetworkOutput, cell_shapes
 from generalNAS_tools.rhn import SearchRHN
+from generalNAS_tools.search_space.edge_masks import Masks
+from generalNAS_tools.search_space.mixing import MixingWeights
 
 
 class Supernet(nn.Module):

@@ -12,7 +12,6 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.final_network import FinalNetwork
 from generalNAS_tools.final_training import train_final_network
-from generalNAS_tools.genotypes import read_genotype
 from generalNAS_tools.model_files import describe
 from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.options import (
@@ -24,6 +23,7 @@ from generalNAS_tools.options import (
     add_weight_options,
     make_parser,
 )
+from generalNAS_tools.search_space.genotypes import read_genotype
 
 
 def parse_options() -> argparse.Namespace:

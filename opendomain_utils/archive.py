@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from BONAS_search_space.graphs import architecture_key, canonical, check_architecture
-from generalNAS_tools.genotypes import Genotype, parse_genotype
+from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,13 @@ from BONAS_search_space.graphs import (
     genotype_of,
     is_fully_connected,
 )
-from generalNAS_tools.genotypes import CNN_INPUTS, EDGES_PER_CNN_NODE, RHN_NODES, Gene, Genotype
+from generalNAS_tools.search_space.genotypes import (
+    CNN_INPUTS,
+    EDGES_PER_CNN_NODE,
+    RHN_NODES,
+    Gene,
+    Genotype,
+)
 
 MAX_ATTEMPTS = 1000
 """Children drawn for one parent before giving up. One or two suffice, unless the caller

@@ -19,10 +19,10 @@ from generalNAS_tools.checkpoints import (
 )
 from generalNAS_tools.command import Setup
 from generalNAS_tools.final_network import FinalNetwork
-from generalNAS_tools.genotypes import Genotype
 from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.run_directory import Diverged, Stateful
 from generalNAS_tools.run_files import RunFiles
+from generalNAS_tools.search_space.genotypes import Genotype
 from generalNAS_tools.train_loop import validates
 from generalNAS_tools.training_epoch import training_epoch
 from randomSearch_and_Hyperband_Tools.scores import Score

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from generalNAS_tools.edge_masks import edges_of_node
-from generalNAS_tools.genotypes import CELL_KINDS, NONE, CellKind, Gene, Genotype
+from generalNAS_tools.search_space.edge_masks import edges_of_node
+from generalNAS_tools.search_space.genotypes import CELL_KINDS, NONE, CellKind, Gene, Genotype
 
 
 def random_genotype(rng: np.random.Generator) -> Genotype:

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from generalNAS_tools.edge_masks import Masks
-from generalNAS_tools.genotypes import CELL_KINDS
 from generalNAS_tools.run_directory import RunDirectory
+from generalNAS_tools.search_space.edge_masks import Masks
+from generalNAS_tools.search_space.genotypes import CELL_KINDS
 
 log = logging.getLogger(__name__)
 

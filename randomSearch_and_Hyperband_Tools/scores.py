@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from generalNAS_tools.genotypes import Genotype
 from generalNAS_tools.run_directory import RunDirectory
+from generalNAS_tools.search_space.genotypes import Genotype
 
 
 class Score(NamedTuple):

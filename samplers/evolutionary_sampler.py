@@ -3,7 +3,7 @@
 import numpy as np
 
 from BONAS_search_space.graphs import architecture_key
-from generalNAS_tools.genotypes import Genotype
+from generalNAS_tools.search_space.genotypes import Genotype
 from opendomain_utils.archive import Archive
 from opendomain_utils.mutation import mutate
 

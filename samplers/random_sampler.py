@@ -4,7 +4,7 @@ import numpy as np
 
 from BONAS_search_space.graphs import architecture_key
 from data_generators.random_graphs import random_architecture
-from generalNAS_tools.genotypes import Genotype
+from generalNAS_tools.search_space.genotypes import Genotype
 from opendomain_utils.archive import Archive
 
 

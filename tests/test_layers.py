@@ -8,21 +8,21 @@ from tests.layers import (
     MAX_FUNCTION,
     MAX_MODULE,
     MAX_PROJECT,
+    circle_errors,
     layer_errors,
     pickle_errors,
     print_errors,
     read_project,
     size_errors,
-    trunk_errors,
 )
 
 PROJECT = read_project(Path(__file__).parents[1])
-CHECKS = [layer_errors, trunk_errors, size_errors, print_errors, pickle_errors]
+CHECKS = [layer_errors, circle_errors, size_errors, print_errors, pickle_errors]
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_the_project_keeps_the_rule(check):
-    assert "generalNAS_tools.genotypes" in PROJECT
+    assert "generalNAS_tools.search_space.genotypes" in PROJECT
     assert check(PROJECT) == []
 
 
@@ -36,17 +36,24 @@ def made_up(root, **sources):
 
 
 GOOD = {
-    "generalNAS_tools__genotypes": "import os",
-    "generalNAS_tools__edge_masks": "from generalNAS_tools.genotypes import NONE",
-    "generalNAS_tools__side": "from generalNAS_tools import edge_masks",
-    "generalNAS_tools__cells": "from generalNAS_tools.side import x\n",
-    "darts_tools__alphas": "from generalNAS_tools.cells import x\nfrom .stages import y\n",
+    "generalNAS_tools__search_space__genotypes": "import os",
+    "generalNAS_tools__search_space__edge_masks": "from . import genotypes",
+    "generalNAS_tools__networks__cnn__cells": (
+        "from generalNAS_tools.search_space.edge_masks import x\n"
+    ),
+    "generalNAS_tools__networks__rhn__cells": "from generalNAS_tools.search_space import genotypes",
+    "generalNAS_tools__networks__frame": "from generalNAS_tools.networks.rhn.cells import x\n",
+    "generalNAS_tools__files__model_files": "from generalNAS_tools.networks import frame\n",
+    "generalNAS_tools__runs__command": "import generalNAS_tools.files.model_files",
+    "generalNAS_tools__training__step": "from generalNAS_tools.runs.command import x",
+    "darts_tools__alphas": "from generalNAS_tools.training.step import x\nfrom .stages import y\n",
     "darts_tools__stages": "import numpy\nnumpy.load(p, allow_pickle=False)\n",
     "samplers__random": "def f():\n    from darts_tools import alphas\n",
     "BO_tools__ucb": "from samplers.random import f\ntorch.load(p, weights_only=True)",
-    "train_genomicX": "from BO_tools import ucb\nimport generalNAS_tools.genotypes\nprint(1)\n",
-    "baseline_models__danq": "from generalNAS_tools.genotypes import NONE",
+    "train_genomicX": "from BO_tools import ucb\nimport generalNAS_tools.runs.command\nprint(1)\n",
+    "baseline_models__danq": "from generalNAS_tools.search_space.genotypes import NONE",
     "baseline_models__train_baseline": "from baseline_models.danq import x\nimport BO_tools.ucb",
+    "generalNAS_tools__test_finalArchitecture": "import generalNAS_tools.training.step",
     "tests__anything": "import pickle\nprint(1)",
     ".venv__anything": "import pickle\nprint(1)",
 }
@@ -62,9 +69,39 @@ def test_a_good_tree_passes(tmp_path, check):
 @pytest.mark.parametrize(
     ("module", "source", "error"),
     [
-        ("generalNAS_tools__genotypes", "import darts_tools.alphas", "imports darts_tools.alphas"),
-        ("generalNAS_tools__new", "def f():\n from samplers import random", "samplers.random"),
-        ("generalNAS_tools__new", "from darts_tools import *", "imports darts_tools"),
+        (
+            "generalNAS_tools__search_space__genotypes",
+            "import darts_tools.alphas",
+            "imports darts_tools.alphas",
+        ),
+        (
+            "generalNAS_tools__data__new",
+            "def f():\n from samplers import random",
+            "samplers.random",
+        ),
+        (
+            "generalNAS_tools__data__new",
+            "from generalNAS_tools.runs import command",
+            "runs.command",
+        ),
+        ("generalNAS_tools__data__new", "from generalNAS_tools.pictures import x", "pictures"),
+        (
+            "generalNAS_tools__networks__cnn__new",
+            "from generalNAS_tools.networks.rhn.cells import x",
+            "networks.rhn.cells, not below it",
+        ),
+        (
+            "generalNAS_tools__networks__cnn__new",
+            "from generalNAS_tools.networks.frame import x",
+            "networks.frame, not below it",
+        ),
+        (
+            "generalNAS_tools__runs__new",
+            "from generalNAS_tools.training.step import x",
+            "training.step, not below it",
+        ),
+        ("generalNAS_tools__loose", "", "generalNAS_tools.loose has no floor"),
+        ("darts_tools__new", "from predictors import gcn", "imports predictors.gcn"),
         ("darts_tools__new", "from baseline_models import danq", "imports baseline_models.danq"),
         ("darts_tools__new", "from baseline_models.danq import x", "imports baseline_models.danq"),
         ("samplers__new", "if x:\n import BO_tools.ucb", "imports BO_tools.ucb, not below"),
@@ -77,43 +114,23 @@ def test_a_good_tree_passes(tmp_path, check):
     ],
 )
 def test_a_wrong_import_is_found(tmp_path, module, source, error):
-    final = {"generalNAS_tools__test_finalArchitecture": "import generalNAS_tools.genotypes"}
-    errors = layer_errors(made_up(tmp_path, **(GOOD | final | {module: source})))
+    others = {"predictors__gcn": "", "generalNAS_tools__pictures__x": ""}
+    errors = layer_errors(made_up(tmp_path, **(GOOD | others | {module: source})))
     assert len(errors) == 1
     assert error in errors[0]
 
 
 @pytest.mark.parametrize(
-    ("module", "source", "error"),
+    ("module", "source", "circle"),
     [
-        (
-            "genotypes",
-            "import generalNAS_tools.edge_masks",
-            "genotypes reaches generalNAS_tools.edge",
-        ),
-        (
-            "genotypes",
-            "from . import side",
-            "generalNAS_tools.genotypes imports itself in a circle",
-        ),
-        ("rhn", "from generalNAS_tools.cells import x", "rhn reaches generalNAS_tools.cells"),
-        (
-            "operations",
-            "from generalNAS_tools import cells",
-            "operations reaches generalNAS_tools.c",
-        ),
-        ("side", "import generalNAS_tools.network", "cells reaches generalNAS_tools.network"),
-        (
-            "final_network",
-            "from generalNAS_tools.supernet import x",
-            "reaches generalNAS_tools.sup",
-        ),
+        ("genotypes", "import generalNAS_tools.search_space.edge_masks", "search_space.edge_masks"),
+        ("genotypes", "from . import genotypes", "search_space.genotypes"),
     ],
 )
-def test_a_trunk_out_of_order_is_found(tmp_path, module, source, error):
-    others = {f"generalNAS_tools__{name}": "" for name in ("network", "supernet")}
-    tree = GOOD | others | {f"generalNAS_tools__{module}": source}
-    assert any(error in found for found in trunk_errors(made_up(tmp_path, **tree)))
+def test_a_circle_is_found(tmp_path, module, source, circle):
+    tree = GOOD | {f"generalNAS_tools__search_space__{module}": source}
+    error = f"generalNAS_tools.{circle} imports itself in a circle"
+    assert error in circle_errors(made_up(tmp_path, **tree))
 
 
 def function_of(lines):
@@ -188,7 +205,7 @@ def test_ways_to_run_a_pickle_are_found(tmp_path, source):
 
 def test_the_restricted_reader_may_import_pickle(tmp_path):
     source = "import pickle\npickle.Unpickler(f)"
-    tree = GOOD | {"generalNAS_tools__pickled_genotypes": source}
+    tree = GOOD | {"generalNAS_tools__files__pickled_genotypes": source}
     assert pickle_errors(made_up(tmp_path, **tree)) == []
 
 

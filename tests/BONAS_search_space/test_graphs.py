@@ -12,8 +12,8 @@ from BONAS_search_space.graphs import (
     with_global_vertex,
 )
 from data_generators.random_graphs import random_architecture
-from generalNAS_tools.edge_masks import masks_from_genotype
-from generalNAS_tools.genotypes import Genotype, parse_genotype
+from generalNAS_tools.search_space.edge_masks import masks_from_genotype
+from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 from tests.conformance_data import load_json
 
 PAIRS = load_json("bonas_encoding")

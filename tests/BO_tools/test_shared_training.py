@@ -9,9 +9,9 @@ from BO_tools.shared_training import SharedTraining, merge_masks
 from data_generators.random_graphs import random_architecture
 from generalNAS_tools.command import Setup
 from generalNAS_tools.deepsea_data import load_splits
-from generalNAS_tools.edge_masks import masks_from_genotype
-from generalNAS_tools.mixing import mask_mixing
 from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.search_space.edge_masks import masks_from_genotype
+from generalNAS_tools.search_space.mixing import mask_mixing
 from generalNAS_tools.supernet import inherit_weights
 from generalNAS_tools.train_loop import evaluate
 from generalNAS_tools.train_step import LoopOptions

@@ -3,8 +3,8 @@
 import numpy as np
 
 from darts_tools.alphas import EdgeWeights, active_weights
-from generalNAS_tools.edge_masks import Masks
-from generalNAS_tools.genotypes import parse_genotype
+from generalNAS_tools.search_space.edge_masks import Masks
+from generalNAS_tools.search_space.genotypes import parse_genotype
 from tests.conformance_data import load_json
 
 METHODS = ("pdarts", "cwp_darts", "dep_darts")

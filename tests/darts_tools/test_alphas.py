@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from darts_tools.alphas import Alphas, active_weights, carry_alphas
 from darts_tools.stages import drop_primitives
-from generalNAS_tools.edge_masks import Masks, full_masks
+from generalNAS_tools.search_space.edge_masks import Masks, full_masks
 from tests.conformance_data import load_json
 from tests.darts_tools.stage_cases import alphas_of, compact, expand, masks_of
 

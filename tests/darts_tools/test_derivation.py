@@ -5,8 +5,8 @@ import pytest
 
 from darts_tools.alphas import EdgeWeights
 from darts_tools.derivation import count_skips, derive_genotype, edge_strengths, warn_if_collapsed
-from generalNAS_tools.edge_masks import CNN_EDGES, RHN_EDGES, full_masks
-from generalNAS_tools.genotypes import CNN_PRIMITIVES, RHN_PRIMITIVES, Genotype
+from generalNAS_tools.search_space.edge_masks import CNN_EDGES, RHN_EDGES, full_masks
+from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES, RHN_PRIMITIVES, Genotype
 from tests.conformance_data import load_json
 from tests.darts_tools.stage_cases import genotype_of, random_weights, weights_of
 

@@ -4,7 +4,7 @@ import pytest
 from darts_tools.alphas import EdgeWeights
 from darts_tools.discard_edges import check_kept_edges, discard_edges
 from darts_tools.stages import drop_primitives, final_genotype
-from generalNAS_tools.edge_masks import CNN_EDGES, RHN_EDGES, active_edges, full_masks
+from generalNAS_tools.search_space.edge_masks import CNN_EDGES, RHN_EDGES, active_edges, full_masks
 from tests.conformance_data import load_json
 from tests.darts_tools.stage_cases import (
     KEPT_CNN,

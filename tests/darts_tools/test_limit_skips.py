@@ -7,7 +7,7 @@ from darts_tools.alphas import EdgeWeights, active_weights
 from darts_tools.derivation import SKIP, count_skips
 from darts_tools.limit_skips import limit_skips
 from darts_tools.stages import final_genotype
-from generalNAS_tools.edge_masks import CNN_EDGES, Masks, edges_of_node, full_masks
+from generalNAS_tools.search_space.edge_masks import CNN_EDGES, Masks, edges_of_node, full_masks
 from tests.darts_tools.stage_cases import (
     CASES,
     NAMES,

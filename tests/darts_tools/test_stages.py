@@ -12,7 +12,7 @@ from darts_tools.stages import (
     per_stage,
     strongest_edges,
 )
-from generalNAS_tools.edge_masks import CNN_EDGES, Masks, edges_of_node, full_masks
+from generalNAS_tools.search_space.edge_masks import CNN_EDGES, Masks, edges_of_node, full_masks
 from tests.darts_tools.stage_cases import (
     CASES,
     KEPT_CNN,

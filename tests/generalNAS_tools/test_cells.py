@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from generalNAS_tools.cells import FinalCell, SearchCell, inherit_cell
-from generalNAS_tools.edge_masks import CNN_EDGES
-from generalNAS_tools.genotypes import CNN_PRIMITIVES, NONE
 from generalNAS_tools.operations import POOLS
+from generalNAS_tools.search_space.edge_masks import CNN_EDGES
+from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES, NONE
 from tests.conformance_data import load_npz
 from tests.plain_forms.cells import PlainFinalCell, PlainSearchCell
 

@@ -12,13 +12,13 @@ import types
 import numpy as np
 import pytest
 
-from generalNAS_tools.genotypes import Genotype, read_genotype
-from tests.generalNAS_tools.genotype_cases import EXAMPLE
+from generalNAS_tools.search_space.genotypes import Genotype, read_genotype
+from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE
 
 FIELDS = Genotype._fields
 
 
-@pytest.fixture(params=["generalNAS_tools.genotypes", "genotypes", "__main__"])
+@pytest.fixture(params=["generalNAS_tools.search_space.genotypes", "genotypes", "__main__"])
 def old_genotype(request, monkeypatch):
     """EXAMPLE as the 2021 system built it: its own named tuple, lists and ranges."""
     kind = collections.namedtuple("Genotype", FIELDS)

@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from generalNAS_tools import pictures
 from generalNAS_tools.graph_drawing import LABEL_SIZE, place_nodes
 from generalNAS_tools.pictures import draw_alphas, draw_curves, draw_genotype
-from tests.generalNAS_tools.genotype_cases import EXAMPLE, genotypes
+from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE, genotypes
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.edge_masks import RHN_EDGES, edges_of_node
-from generalNAS_tools.genotypes import RHN_PRIMITIVES
 from generalNAS_tools.rhn import FinalRHN, SearchRHN
+from generalNAS_tools.search_space.edge_masks import RHN_EDGES, edges_of_node
+from generalNAS_tools.search_space.genotypes import RHN_PRIMITIVES
 from tests.conformance_data import load_npz
 from tests.plain_forms.rhn import PlainFinalRHN, PlainSearchRHN
 

@@ -4,9 +4,9 @@ import resource
 import numpy as np
 import pytest
 
-from generalNAS_tools.genotypes import read_genotype
 from generalNAS_tools.run_files import RunFiles
-from tests.generalNAS_tools.genotype_cases import EXAMPLE
+from generalNAS_tools.search_space.genotypes import read_genotype
+from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE
 
 HISTORY = [
     {"epoch": 1, "train_loss": 0.5, "acc_train": 0.1, "valid_loss": None, "seconds": 1.5},

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from generalNAS_tools.edge_masks import CNN_EDGES
-from generalNAS_tools.genotypes import CNN_PRIMITIVES
+from generalNAS_tools.search_space.edge_masks import CNN_EDGES
+from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES
 
 
 class ReLUConvBN(nn.Module):

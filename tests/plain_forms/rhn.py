@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from generalNAS_tools.edge_masks import RHN_EDGES, edges_of_node
-from generalNAS_tools.genotypes import RHN_NODES, RHN_PRIMITIVES
+from generalNAS_tools.search_space.edge_masks import RHN_EDGES, edges_of_node
+from generalNAS_tools.search_space.genotypes import RHN_NODES, RHN_PRIMITIVES
 
 FUNCTIONS = {
     "tanh": torch.tanh,

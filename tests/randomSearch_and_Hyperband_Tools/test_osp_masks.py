@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from generalNAS_tools.edge_masks import (
+from generalNAS_tools.search_space.edge_masks import (
     CNN_EDGES,
     RHN_EDGES,
     Masks,
@@ -17,7 +17,7 @@ from generalNAS_tools.edge_masks import (
     genotype_from_masks,
     masks_from_genotype,
 )
-from generalNAS_tools.genotypes import parse_genotype
+from generalNAS_tools.search_space.genotypes import parse_genotype
 from randomSearch_and_Hyperband_Tools.osp_masks import (
     candidate_masks,
     draw_removals,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.edge_masks import Masks
+from generalNAS_tools.search_space.edge_masks import Masks
 from randomSearch_and_Hyperband_Tools.osp_masks import (
     candidate_masks,
     draw_removals,

@@ -5,8 +5,13 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, chisquare
 
-from generalNAS_tools.edge_masks import genotype_from_masks, masks_from_genotype
-from generalNAS_tools.genotypes import CNN_PRIMITIVES, RHN_PRIMITIVES, Genotype, parse_genotype
+from generalNAS_tools.search_space.edge_masks import genotype_from_masks, masks_from_genotype
+from generalNAS_tools.search_space.genotypes import (
+    CNN_PRIMITIVES,
+    RHN_PRIMITIVES,
+    Genotype,
+    parse_genotype,
+)
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes, random_genotype
 
 SAMPLES = 20_000

@@ -17,7 +17,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from generalNAS_tools.genotypes import Genotype, write_genotype
+from generalNAS_tools.search_space.genotypes import Genotype, write_genotype
 from tests.toy_bundle import write_toy_bundle
 
 ROOT = Path(__file__).parents[2]

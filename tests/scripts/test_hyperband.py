@@ -5,8 +5,8 @@ import pytest
 
 import generalNAS_tools.atomic_files
 import randomSearch_and_Hyperband_Tools.candidates as candidates
-from generalNAS_tools.genotypes import read_genotype
 from generalNAS_tools.optimizers import step_schedule
+from generalNAS_tools.search_space.genotypes import read_genotype
 from tests.scripts.runs import refusal, run_here
 from tests.scripts.sampling_cases import FLAGS, HYPERBAND, everything, seed_command, table
 from tests.scripts.test_random_search import diverge

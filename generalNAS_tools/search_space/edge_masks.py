@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from generalNAS_tools.genotypes import (
+from generalNAS_tools.search_space.genotypes import (
     CELL_KINDS,
     CNN_CELL,
     NONE,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from generalNAS_tools.edge_masks import (
+from generalNAS_tools.search_space.edge_masks import (
     CNN_EDGES,
     RHN_EDGES,
     Masks,
@@ -12,9 +12,9 @@ from generalNAS_tools.edge_masks import (
     genotype_from_masks,
     masks_from_genotype,
 )
-from generalNAS_tools.genotypes import parse_genotype
+from generalNAS_tools.search_space.genotypes import parse_genotype
 from tests.conformance_data import load_json
-from tests.generalNAS_tools.genotype_cases import EXAMPLE, genotypes
+from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE, genotypes
 
 CASES = load_json("mask_to_genotype")
 

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from generalNAS_tools.genotypes import CNN_PRIMITIVES, RHN_PRIMITIVES, Genotype
+from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES, RHN_PRIMITIVES, Genotype
 
 
 def genes(draw, primitives, nodes, inputs, per_node):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from generalNAS_tools.edge_masks import Masks
-from generalNAS_tools.genotypes import NONE
+from generalNAS_tools.search_space.edge_masks import Masks
+from generalNAS_tools.search_space.genotypes import NONE
 
 
 class MixingWeights(NamedTuple):

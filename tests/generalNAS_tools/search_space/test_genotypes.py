@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from generalNAS_tools.genotypes import (
+from generalNAS_tools.search_space.genotypes import (
     MAX_GENOTYPE_BYTES,
     Genotype,
     parse_genotype,
@@ -12,7 +12,7 @@ from generalNAS_tools.genotypes import (
     write_genotype,
 )
 from tests.conformance_data import load_json
-from tests.generalNAS_tools.genotype_cases import EXAMPLE, genotypes
+from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE, genotypes
 
 
 def changed(**fields):
