@@ -13,6 +13,7 @@ from darts_tools.alphas import Alphas
 from darts_tools.derivation import derive_genotype, warn_if_collapsed
 from darts_tools.search_stage import AlphaOptions, search_epoch, start_stage
 from generalNAS_tools.command import run_command, set_up
+from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.options import (
     add_alpha_options,
     add_boolean,
@@ -24,7 +25,6 @@ from generalNAS_tools.options import (
     whole,
 )
 from generalNAS_tools.search_space.edge_masks import full_masks
-from generalNAS_tools.supernet import Supernet
 
 log = logging.getLogger(__name__)
 

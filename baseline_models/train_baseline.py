@@ -14,7 +14,7 @@ import torch
 from baseline_models.networks import BASELINES, baseline_optimizer, build_baseline
 from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.final_training import train_final_network
-from generalNAS_tools.network import NetworkOutput
+from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.options import (
     add_data_options,
     add_final_options,

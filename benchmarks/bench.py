@@ -22,11 +22,11 @@ from benchmarks.settings import benchmark_parser, options_of, seconds_of, set_up
 from darts_tools.alphas import Alphas
 from darts_tools.architect import without_gradients
 from generalNAS_tools.deepsea_data import Batch, open_split
-from generalNAS_tools.final_network import FinalNetwork
-from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.networks.final_network import FinalNetwork
+from generalNAS_tools.networks.frame import NetworkOptions
+from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.optimizers import Clipping, weight_optimizer
 from generalNAS_tools.search_space.edge_masks import full_masks
-from generalNAS_tools.supernet import Supernet
 from generalNAS_tools.train_step import LoopOptions, bce_loss, weight_step
 from randomSearch_and_Hyperband_Tools.random_genotypes import random_genotype
 from tests.plain_forms.network import PlainFinalNetwork, PlainSupernet

@@ -14,10 +14,10 @@ import torch
 
 from benchmarks.settings import benchmark_parser, options_of, seconds_of, set_up, write_report
 from generalNAS_tools.deepsea_data import PackedSplit, open_split
+from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.options import whole
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.mixing import mask_mixing
-from generalNAS_tools.supernet import Supernet
 from generalNAS_tools.train_loop import evaluate
 from generalNAS_tools.train_step import LoopOptions
 from randomSearch_and_Hyperband_Tools.osp_masks import (

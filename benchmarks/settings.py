@@ -10,7 +10,7 @@ import torch
 
 from generalNAS_tools.atomic_files import atomic_write
 from generalNAS_tools.command import pick_device
-from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.options import (
     add_network_options,
     add_weight_options,

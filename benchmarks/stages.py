@@ -22,10 +22,10 @@ from darts_tools.alphas import Alphas, EdgeWeights, active_weights, carry_alphas
 from darts_tools.discard_edges import discard_edges
 from darts_tools.stages import drop_primitives
 from generalNAS_tools.deepsea_data import Batch
-from generalNAS_tools.network import NetworkOutput
+from generalNAS_tools.networks.frame import NetworkOutput
+from generalNAS_tools.networks.supernet import Supernet, inherit_weights
 from generalNAS_tools.optimizers import weight_optimizer
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
-from generalNAS_tools.supernet import Supernet, inherit_weights
 from generalNAS_tools.train_step import weight_step
 
 KEPT_PRIMITIVES = ((6, 3), (3, 2))

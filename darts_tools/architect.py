@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from darts_tools.alphas import Alphas
 from generalNAS_tools.checkpoints import random_states, set_random_states
 from generalNAS_tools.deepsea_data import Batch, PackedSplit, epoch_indices
-from generalNAS_tools.network import NetworkOutput
-from generalNAS_tools.supernet import Supernet
+from generalNAS_tools.networks.frame import NetworkOutput
+from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.train_step import LoopOptions, bce_loss, weight_loss
 
 FINITE_DIFFERENCE = 0.01

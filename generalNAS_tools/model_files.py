@@ -6,8 +6,8 @@ import reprlib
 from typing import Any, NamedTuple
 
 from generalNAS_tools.checkpoints import load_weights
-from generalNAS_tools.final_network import FinalNetwork
-from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.networks.final_network import FinalNetwork
+from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 
 

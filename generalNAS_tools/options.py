@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.networks.frame import NetworkOptions
 
 
 class OneLineParser(argparse.ArgumentParser):

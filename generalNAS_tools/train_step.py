@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from generalNAS_tools.deepsea_data import Batch
-from generalNAS_tools.network import NetworkOutput
+from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.optimizers import Clipping
 
 Forward = Callable[[Tensor], NetworkOutput]

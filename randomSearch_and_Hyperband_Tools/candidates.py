@@ -18,7 +18,7 @@ from generalNAS_tools.checkpoints import (
     set_random_states,
 )
 from generalNAS_tools.command import Setup
-from generalNAS_tools.final_network import FinalNetwork
+from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.run_directory import Diverged, Stateful
 from generalNAS_tools.run_files import RunFiles

@@ -8,10 +8,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from darts_tools.alphas import Alphas
 from darts_tools.architect import Architect
 from generalNAS_tools.deepsea_data import Batch, PackedSplit
-from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.networks.frame import NetworkOptions
+from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.optimizers import Clipping
 from generalNAS_tools.search_space.edge_masks import full_masks
-from generalNAS_tools.supernet import Supernet
 from generalNAS_tools.train_step import LoopOptions, weight_step
 from tests.toy_bundle import toy_arrays, write_v5
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from generalNAS_tools.checkpoints import load_weights, save_weights
-from generalNAS_tools.final_network import FinalNetwork
 from generalNAS_tools.model_files import describe, load_final_model
-from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.networks.final_network import FinalNetwork
+from generalNAS_tools.networks.frame import NetworkOptions
 from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE
 
 OPTIONS = NetworkOptions(12, 3, 2, 2, 0.25, 0)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.run_files import RunFiles
 from generalNAS_tools.test_report import check_fit, write_test_report
 

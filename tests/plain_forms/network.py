@@ -5,7 +5,7 @@ Dimension letters: B batch, L sequence length (bp), T RHN time steps, H RHN widt
 
 from torch import nn
 
-from generalNAS_tools.network import NetworkOutput, cell_shapes, num_time_steps
+from generalNAS_tools.networks.frame import NetworkOutput, cell_shapes, num_time_steps
 from tests.plain_forms.cells import PlainFinalCell, PlainSearchCell
 from tests.plain_forms.rhn import PlainFinalRHN, PlainSearchRHN
 

@@ -9,7 +9,7 @@ import torch
 
 from generalNAS_tools.command import Setup
 from generalNAS_tools.deepsea_data import load_splits
-from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.run_directory import RunDirectory
 from generalNAS_tools.train_step import LoopOptions
 from tests.toy_bundle import write_toy_bundle

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.cells import FinalCell, SearchCell, inherit_cell
-from generalNAS_tools.operations import POOLS
+from generalNAS_tools.networks.cnn.cells import FinalCell, SearchCell, inherit_cell
+from generalNAS_tools.networks.cnn.operations import POOLS
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES
 from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES, NONE
 from tests.conformance_data import load_npz

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generalNAS_tools.rhn_final_kernel import FinalRecurrence, final_forward
-from generalNAS_tools.rhn_kernels import STATES, Drive
-from generalNAS_tools.rhn_norm import Norm
-from generalNAS_tools.rhn_plan import MASK_SHAPE, final_plan, search_plan
-from generalNAS_tools.rhn_search_kernel import SearchRecurrence, search_forward
+from generalNAS_tools.networks.rhn.final_kernel import FinalRecurrence, final_forward
+from generalNAS_tools.networks.rhn.kernels import STATES, Drive
+from generalNAS_tools.networks.rhn.norm import Norm
+from generalNAS_tools.networks.rhn.plan import MASK_SHAPE, final_plan, search_plan
+from generalNAS_tools.networks.rhn.search_kernel import SearchRecurrence, search_forward
 from generalNAS_tools.search_space.edge_masks import BoolArray
 from generalNAS_tools.search_space.genotypes import NONE, RHN_NODES, Gene
 

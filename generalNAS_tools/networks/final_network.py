@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
-from generalNAS_tools.cells import FinalCell
-from generalNAS_tools.network import Network, NetworkOptions, NetworkOutput, cell_shapes
-from generalNAS_tools.rhn import FinalRHN
+from generalNAS_tools.networks.cnn.cells import FinalCell
+from generalNAS_tools.networks.frame import Network, NetworkOptions, NetworkOutput, cell_shapes
+from generalNAS_tools.networks.rhn.cells import FinalRHN
 from generalNAS_tools.search_space.genotypes import Genotype
 
 

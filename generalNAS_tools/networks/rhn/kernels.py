@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from generalNAS_tools.rhn_plan import IDENTITY, RELU, SIGMOID, TANH, Run
+from generalNAS_tools.networks.rhn.plan import IDENTITY, RELU, SIGMOID, TANH, Run
 from generalNAS_tools.search_space.genotypes import RHN_NODES
 
 STATES = RHN_NODES + 1

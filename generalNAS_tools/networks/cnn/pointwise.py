@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from generalNAS_tools.convolutions import convolve
+from generalNAS_tools.networks.cnn.convolutions import convolve
 
 _threshold = torch.ops.aten.threshold_backward.grad_input
 

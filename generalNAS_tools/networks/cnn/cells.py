@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generalNAS_tools.batched_parts import BatchedPart, run_parts
-from generalNAS_tools.edge_batches import StateFanOut
-from generalNAS_tools.operations import (
+from generalNAS_tools.networks.cnn.batched_parts import BatchedPart, run_parts
+from generalNAS_tools.networks.cnn.edge_batches import StateFanOut
+from generalNAS_tools.networks.cnn.operations import (
     IDENTITY,
     PARTS,
     POOLS,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.rhn import FinalRHN, SearchRHN
+from generalNAS_tools.networks.rhn.cells import FinalRHN, SearchRHN
 from generalNAS_tools.search_space.edge_masks import RHN_EDGES, edges_of_node
 from generalNAS_tools.search_space.genotypes import RHN_PRIMITIVES
 from tests.conformance_data import load_npz

@@ -10,10 +10,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from darts_tools.discard_edges import discard_edges
 from darts_tools.stages import drop_primitives
-from generalNAS_tools.network import NetworkOptions
+from generalNAS_tools.networks.frame import NetworkOptions
+from generalNAS_tools.networks.supernet import Supernet, inherit_weights
 from generalNAS_tools.search_space.edge_masks import full_masks
 from generalNAS_tools.search_space.mixing import MixingWeights
-from generalNAS_tools.supernet import Supernet, inherit_weights
 from tests.darts_tools.stage_cases import random_weights
 
 OPTIONS = NetworkOptions(30, 4, init_channels=2, layers=3, dropoutx=0.0, dropouth=0.0)

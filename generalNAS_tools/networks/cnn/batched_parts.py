@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generalNAS_tools.convolutions import convolve, depthwise
-from generalNAS_tools.operations import Part, normalise, running_affine, statistics_of
-from generalNAS_tools.pointwise import fold_norm, pointwise, pointwise_into
+from generalNAS_tools.networks.cnn.convolutions import convolve, depthwise
+from generalNAS_tools.networks.cnn.operations import Part, normalise, running_affine, statistics_of
+from generalNAS_tools.networks.cnn.pointwise import fold_norm, pointwise, pointwise_into
 
 
 class BatchedPart(nn.Module):

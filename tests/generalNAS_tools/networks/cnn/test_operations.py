@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from generalNAS_tools.batched_parts import BatchedPart, run_parts
-from generalNAS_tools.operations import (
+from generalNAS_tools.networks.cnn.batched_parts import BatchedPart, run_parts
+from generalNAS_tools.networks.cnn.operations import (
     PARTS,
     POOLS,
     Part,

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from generalNAS_tools.cells import SearchCell, inherit_cell
-from generalNAS_tools.network import Network, NetworkOptions, NetworkOutput, cell_shapes
-from generalNAS_tools.rhn import SearchRHN
+from generalNAS_tools.networks.cnn.cells import SearchCell, inherit_cell
+from generalNAS_tools.networks.frame import Network, NetworkOptions, NetworkOutput, cell_shapes
+from generalNAS_tools.networks.rhn.cells import SearchRHN
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.mixing import MixingWeights
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from generalNAS_tools.rhn_kernels import (
+from generalNAS_tools.networks.rhn.kernels import (
     INITIAL,
     Drive,
     Tape,
@@ -19,7 +19,7 @@ from generalNAS_tools.rhn_kernels import (
     take_tape,
     weight_grads,
 )
-from generalNAS_tools.rhn_plan import Group
+from generalNAS_tools.networks.rhn.plan import Group
 from generalNAS_tools.search_space.genotypes import RHN_NODES
 
 

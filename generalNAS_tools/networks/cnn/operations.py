@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generalNAS_tools.convolutions import convolve, image, rows_of
+from generalNAS_tools.networks.cnn.convolutions import convolve, image, rows_of
 
 IDENTITY = "skip_connect"
 POOLS = ("max_pool_5", "avg_pool_5")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from generalNAS_tools.rhn_kernels import (
+from generalNAS_tools.networks.rhn.kernels import (
     INITIAL,
     STATES,
     Drive,
@@ -25,8 +25,8 @@ from generalNAS_tools.rhn_kernels import (
     take_tape,
     weight_grads,
 )
-from generalNAS_tools.rhn_norm import Norm
-from generalNAS_tools.rhn_plan import NUM_ACTIVATIONS, Node
+from generalNAS_tools.networks.rhn.norm import Norm
+from generalNAS_tools.networks.rhn.plan import NUM_ACTIVATIONS, Node
 from generalNAS_tools.search_space.genotypes import RHN_NODES
 
 SUM = NUM_ACTIVATIONS
