@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from generalNAS_tools.atomic_files import atomic_write
 from generalNAS_tools.command import pick_device
+from generalNAS_tools.files.atomic_files import atomic_write
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.options import (
     add_network_options,

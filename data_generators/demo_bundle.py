@@ -27,7 +27,7 @@ from data_generators.planted_motifs import (
     Codes,
     draw_sequences,
 )
-from generalNAS_tools.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write
 
 MIN_SEQ_SIZE = 100
 _LABEL_NOISE = 0.01

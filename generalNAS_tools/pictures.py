@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from generalNAS_tools.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write
 from generalNAS_tools.graph_drawing import DPI, PLAIN_COLOUR, draw_graph
 from generalNAS_tools.search_space.genotypes import (
     CNN_CELL,

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any, Protocol
 
-from generalNAS_tools.checkpoints import (
+from generalNAS_tools.files.checkpoints import (
     all_finite,
     load_checkpoint,
     random_states,

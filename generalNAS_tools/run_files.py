@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from generalNAS_tools.atomic_files import atomic_write, write_array
+from generalNAS_tools.files.atomic_files import atomic_write, write_array
 from generalNAS_tools.search_space.genotypes import Genotype, write_genotype
 
 log = logging.getLogger(__name__)

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from generalNAS_tools.checkpoints import (
+from generalNAS_tools.command import Setup
+from generalNAS_tools.files.checkpoints import (
     load_weights,
     random_states,
     save_weights,
     set_random_states,
 )
-from generalNAS_tools.command import Setup
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.run_directory import Diverged, Stateful

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from generalNAS_tools.atomic_files import write_array
-from generalNAS_tools.pickled_genotypes import unpickle_genotype
+from generalNAS_tools.files.atomic_files import write_array
+from generalNAS_tools.files.pickled_genotypes import unpickle_genotype
 
 CNN_PRIMITIVES = (
     "none",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from generalNAS_tools import final_training, training_epoch
-from generalNAS_tools.checkpoints import load_weights, save_weights
+from generalNAS_tools.files.checkpoints import load_weights, save_weights
 from generalNAS_tools.run_directory import RunDirectory
 from generalNAS_tools.train_loop import Figures
 from tests.generalNAS_tools.run_cases import MemorySplit, Network, loop_options, run_directory

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.checkpoints import load_weights
+from generalNAS_tools.files.checkpoints import load_weights
 from generalNAS_tools.metrics import test_metrics as metrics_of
 from tests.scripts.runs import (
     ROOT,

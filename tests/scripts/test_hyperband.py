@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-import generalNAS_tools.atomic_files
+import generalNAS_tools.files.atomic_files
 import randomSearch_and_Hyperband_Tools.candidates as candidates
 from generalNAS_tools.optimizers import step_schedule
 from generalNAS_tools.search_space.genotypes import read_genotype
@@ -114,7 +114,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(toy, tmp_path, finished, monk
     def full(path, state):
         if "waiting_3" not in path.name:
             return original(path, state)
-        with generalNAS_tools.atomic_files.atomic_write(path) as file:
+        with generalNAS_tools.files.atomic_files.atomic_write(path) as file:
             file.write(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import generalNAS_tools.train_loop
-from generalNAS_tools.checkpoints import load_weights
+from generalNAS_tools.files.checkpoints import load_weights
 from tests.scripts.runs import (
     FINAL,
     SEARCH,

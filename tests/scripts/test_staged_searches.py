@@ -17,7 +17,7 @@ from darts_tools.derivation import count_skips
 from darts_tools.discard_edges import discard_edges
 from darts_tools.limit_skips import limit_skips
 from darts_tools.stages import drop_primitives
-from generalNAS_tools.checkpoints import load_weights
+from generalNAS_tools.files.checkpoints import load_weights
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.run_directory import Stopped

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from generalNAS_tools.atomic_files import atomic_write, check_writable
+from generalNAS_tools.files.atomic_files import atomic_write, check_writable
 
 
 def listing(folder):
@@ -74,7 +74,7 @@ def write(path, content):
 LIMITED = """
 import resource, signal, sys
 import numpy as np
-from generalNAS_tools.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
@@ -136,7 +136,7 @@ def test_a_killed_writer_leaves_the_old_content(tmp_path):
     path.write_bytes(b"old")
     code = (
         "import os, signal, sys\n"
-        "from generalNAS_tools.atomic_files import atomic_write\n"
+        "from generalNAS_tools.files.atomic_files import atomic_write\n"
         "with atomic_write(sys.argv[1]) as file:\n"
         "    file.write(b'half' * 10_000)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -184,7 +184,7 @@ def test_an_array_on_a_full_disk_is_noticed(tmp_path):
     path = tmp_path / "a.npy"
     code = (
         "import resource, signal, numpy as np\n"
-        "from generalNAS_tools.atomic_files import write_array\n"
+        "from generalNAS_tools.files.atomic_files import write_array\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))\n"
         f"write_array({str(path)!r}, np.zeros(1000))\n"

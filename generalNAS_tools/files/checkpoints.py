@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generalNAS_tools.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write
 
 _DAMAGE = (
     pickle.UnpicklingError,

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from generalNAS_tools.checkpoints import load_weights, save_weights
-from generalNAS_tools.model_files import describe, load_final_model
+from generalNAS_tools.files.checkpoints import load_weights, save_weights
+from generalNAS_tools.files.model_files import describe, load_final_model
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions
 from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE

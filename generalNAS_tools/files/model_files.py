@@ -5,7 +5,7 @@ import os
 import reprlib
 from typing import Any, NamedTuple
 
-from generalNAS_tools.checkpoints import load_weights
+from generalNAS_tools.files.checkpoints import load_weights
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype

@@ -3,7 +3,7 @@ import collections
 import pytest
 import torch
 
-from generalNAS_tools.checkpoints import (
+from generalNAS_tools.files.checkpoints import (
     all_finite,
     load_checkpoint,
     load_weights,
