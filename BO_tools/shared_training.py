@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from generalNAS_tools.command import Setup
-from generalNAS_tools.deepsea_data import Batch
+from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.run_directory import Stateful

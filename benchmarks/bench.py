@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from benchmarks.settings import benchmark_parser, options_of, seconds_of, set_up, write_report
 from darts_tools.alphas import Alphas
 from darts_tools.architect import without_gradients
-from generalNAS_tools.deepsea_data import Batch, open_split
+from generalNAS_tools.data.deepsea_data import Batch, open_split
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet

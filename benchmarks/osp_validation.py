@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.settings import benchmark_parser, options_of, seconds_of, set_up, write_report
-from generalNAS_tools.deepsea_data import PackedSplit, open_split
+from generalNAS_tools.data.deepsea_data import PackedSplit, open_split
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.options import whole
 from generalNAS_tools.search_space.edge_masks import Masks

@@ -21,7 +21,7 @@ from benchmarks.settings import benchmark_parser, options_of, seconds_of, set_up
 from darts_tools.alphas import Alphas, EdgeWeights, active_weights, carry_alphas
 from darts_tools.discard_edges import discard_edges
 from darts_tools.stages import drop_primitives
-from generalNAS_tools.deepsea_data import Batch
+from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet, inherit_weights
 from generalNAS_tools.optimizers import weight_optimizer

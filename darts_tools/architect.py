@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from darts_tools.alphas import Alphas
-from generalNAS_tools.deepsea_data import Batch, PackedSplit, epoch_indices
+from generalNAS_tools.data.deepsea_data import Batch, PackedSplit, epoch_indices
 from generalNAS_tools.files.checkpoints import random_states, set_random_states
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from generalNAS_tools.deepsea_data import Splits, load_splits
+from generalNAS_tools.data.deepsea_data import Splits, load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.options import network_options
 from generalNAS_tools.run_directory import RunDirectory, Stopped

@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from generalNAS_tools.command import pick_device, run_command
-from generalNAS_tools.deepsea_data import open_split
+from generalNAS_tools.data.deepsea_data import open_split
 from generalNAS_tools.files.model_files import load_final_model
 from generalNAS_tools.options import (
     add_data_options,

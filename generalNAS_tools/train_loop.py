@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from generalNAS_tools.deepsea_data import Batch, PackedSplit, batches, epoch_indices
+from generalNAS_tools.data.deepsea_data import Batch, PackedSplit, batches, epoch_indices
 from generalNAS_tools.metrics import StreamingF1
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.run_directory import RunDirectory

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from generalNAS_tools.deepsea_data import Batch
+from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.optimizers import Clipping
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from generalNAS_tools.deepsea_data import PackedSplit, batches, epoch_indices
+from generalNAS_tools.data.deepsea_data import PackedSplit, batches, epoch_indices
 from generalNAS_tools.networks.cnn.edge_batches import StateFanOut
 from generalNAS_tools.networks.rhn.cells import SearchRHN
 from generalNAS_tools.train_step import Forward, LoopOptions

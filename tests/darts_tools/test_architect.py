@@ -7,7 +7,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from darts_tools.alphas import Alphas
 from darts_tools.architect import Architect
-from generalNAS_tools.deepsea_data import Batch, PackedSplit
+from generalNAS_tools.data.deepsea_data import Batch, PackedSplit
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.optimizers import Clipping

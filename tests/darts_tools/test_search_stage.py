@@ -9,7 +9,7 @@ import torch
 from darts_tools.alphas import Alphas
 from darts_tools.search_stage import AlphaOptions, search_epoch, start_stage
 from generalNAS_tools.command import Setup
-from generalNAS_tools.deepsea_data import load_splits
+from generalNAS_tools.data.deepsea_data import load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.search_space.edge_masks import full_masks

@@ -17,7 +17,7 @@ from data_generators.demo_bundle import (
     write_demo_bundle,
 )
 from data_generators.planted_motifs import MOTIFS, draw_sequences
-from generalNAS_tools.deepsea_data import load_splits
+from generalNAS_tools.data.deepsea_data import load_splits
 
 SMALL = DemoOptions(num_train=300, num_valid=40, num_test=50, seq_size=120, num_targets=9)
 TEXT = np.array(list("AGCTN"))

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy
 
-from generalNAS_tools.deepsea_data import Batch
+from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.optimizers import Clipping
 from generalNAS_tools.train_step import (

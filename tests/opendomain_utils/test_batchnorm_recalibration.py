@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from data_generators.random_graphs import random_architecture
-from generalNAS_tools.deepsea_data import Batch
+from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.search_space.edge_masks import Masks, masks_from_genotype

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.deepsea_data import (
+from generalNAS_tools.data.deepsea_data import (
     batches,
     epoch_indices,
     is_reverse_complement_doubled,

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import h5py
 
-from generalNAS_tools.matlab_v5 import Piece, as_value_error, list_v5
+from generalNAS_tools.data.matlab_v5 import Piece, as_value_error, list_v5
 
 
 class MatArray(Protocol):

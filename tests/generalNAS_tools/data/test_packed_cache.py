@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generalNAS_tools.packed_cache import HEADER_BYTES, packed_cache
+from generalNAS_tools.data.packed_cache import HEADER_BYTES, packed_cache
 from tests.toy_bundle import toy_arrays, write_v5, write_v73
 
 
@@ -197,7 +197,7 @@ def test_a_full_disk_leaves_nothing(tmp_path):
 PACK = """
 import sys
 from pathlib import Path
-from generalNAS_tools.packed_cache import packed_cache
+from generalNAS_tools.data.packed_cache import packed_cache
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()

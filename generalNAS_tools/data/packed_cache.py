@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from generalNAS_tools.data.matlab_files import MatArray, Piece, open_mat
 from generalNAS_tools.files.atomic_files import atomic_write
-from generalNAS_tools.matlab_files import MatArray, Piece, open_mat
 
 logger = logging.getLogger(__name__)
 

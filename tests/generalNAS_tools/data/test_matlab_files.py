@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from generalNAS_tools.matlab_files import open_mat
+from generalNAS_tools.data.matlab_files import open_mat
 
 
 def collect(array, start, stop, tile_bytes=64):
