@@ -13,7 +13,7 @@ import numpy as np
 
 from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.options import whole
-from generalNAS_tools.pictures import draw_genotype
+from generalNAS_tools.pictures.pictures import draw_genotype
 from randomSearch_and_Hyperband_Tools.candidates import (
     WaitingRoom,
     start_candidate,

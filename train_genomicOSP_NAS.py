@@ -20,7 +20,7 @@ from generalNAS_tools.options import (
     real,
     whole,
 )
-from generalNAS_tools.pictures import draw_curves, draw_genotype
+from generalNAS_tools.pictures.pictures import draw_curves, draw_genotype
 from generalNAS_tools.search_space.edge_masks import Masks, genotype_from_masks
 from randomSearch_and_Hyperband_Tools.osp_masks import (
     candidate_masks,

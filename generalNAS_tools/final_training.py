@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from generalNAS_tools.command import Setup
 from generalNAS_tools.files.atomic_files import check_writable
 from generalNAS_tools.files.checkpoints import load_weights, save_weights
-from generalNAS_tools.pictures import draw_curves
+from generalNAS_tools.pictures.pictures import draw_curves
 from generalNAS_tools.run_directory import RunDirectory, Stateful
 from generalNAS_tools.train_loop import validates
 from generalNAS_tools.train_step import Forward

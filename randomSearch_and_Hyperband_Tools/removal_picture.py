@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from generalNAS_tools.graph_drawing import DPI
-from generalNAS_tools.pictures import PALETTE, save_figure
+from generalNAS_tools.pictures.graph_drawing import DPI
+from generalNAS_tools.pictures.pictures import PALETTE, save_figure
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.genotypes import CELL_KINDS
 from randomSearch_and_Hyperband_Tools.removals import Removal

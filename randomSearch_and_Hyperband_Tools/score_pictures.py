@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from generalNAS_tools.graph_drawing import DPI
-from generalNAS_tools.pictures import save_figure
+from generalNAS_tools.pictures.graph_drawing import DPI
+from generalNAS_tools.pictures.pictures import save_figure
 from randomSearch_and_Hyperband_Tools.halving import Rung
 from randomSearch_and_Hyperband_Tools.scores import Scores
 

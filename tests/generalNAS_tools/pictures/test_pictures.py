@@ -7,9 +7,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from generalNAS_tools import pictures
-from generalNAS_tools.graph_drawing import LABEL_SIZE, place_nodes
-from generalNAS_tools.pictures import draw_alphas, draw_curves, draw_genotype
+from generalNAS_tools.pictures import pictures
+from generalNAS_tools.pictures.graph_drawing import LABEL_SIZE, place_nodes
+from generalNAS_tools.pictures.pictures import draw_alphas, draw_curves, draw_genotype
 from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE, genotypes
 
 

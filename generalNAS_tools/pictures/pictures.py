@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from generalNAS_tools.files.atomic_files import atomic_write
-from generalNAS_tools.graph_drawing import DPI, PLAIN_COLOUR, draw_graph
+from generalNAS_tools.pictures.graph_drawing import DPI, PLAIN_COLOUR, draw_graph
 from generalNAS_tools.search_space.genotypes import (
     CNN_CELL,
     CNN_NODES,
