@@ -17,8 +17,8 @@ from BO_tools.search_options import check_search_options, make_search_parser, pr
 from BO_tools.shared_training import SharedTraining
 from BO_tools.start_archive import read_inherited, start_archive
 from BO_tools.surrogate import fit_surrogate
-from generalNAS_tools.command import Setup, run_command, set_up
 from generalNAS_tools.pictures.pictures import draw_curves, draw_genotype
+from generalNAS_tools.runs.command import Setup, run_command, set_up
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 from opendomain_utils.archive import Archive
 from samplers.random_sampler import sample_random

@@ -12,9 +12,9 @@ from darts_tools.alpha_course import AlphaCourse
 from darts_tools.alphas import Alphas
 from darts_tools.derivation import derive_genotype, warn_if_collapsed
 from darts_tools.search_stage import AlphaOptions, search_epoch, start_stage
-from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.options import (
+from generalNAS_tools.runs.command import run_command, set_up
+from generalNAS_tools.runs.options import (
     add_alpha_options,
     add_boolean,
     add_data_options,

@@ -21,8 +21,8 @@ from darts_tools.stage_options import (
 )
 from darts_tools.staged_result import write_staged_result
 from darts_tools.stages import drop_primitives, final_genotype
-from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.networks.supernet import Supernet
+from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
 
 

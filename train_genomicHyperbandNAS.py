@@ -11,9 +11,9 @@ import logging
 
 import numpy as np
 
-from generalNAS_tools.command import run_command, set_up
-from generalNAS_tools.options import whole
 from generalNAS_tools.pictures.pictures import draw_genotype
+from generalNAS_tools.runs.command import run_command, set_up
+from generalNAS_tools.runs.options import whole
 from randomSearch_and_Hyperband_Tools.candidates import (
     WaitingRoom,
     start_candidate,

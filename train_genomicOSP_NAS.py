@@ -10,8 +10,9 @@ import argparse
 
 import numpy as np
 
-from generalNAS_tools.command import run_command, set_up
-from generalNAS_tools.options import (
+from generalNAS_tools.pictures.pictures import draw_curves, draw_genotype
+from generalNAS_tools.runs.command import run_command, set_up
+from generalNAS_tools.runs.options import (
     add_data_options,
     add_network_options,
     add_run_options,
@@ -20,7 +21,6 @@ from generalNAS_tools.options import (
     real,
     whole,
 )
-from generalNAS_tools.pictures.pictures import draw_curves, draw_genotype
 from generalNAS_tools.search_space.edge_masks import Masks, genotype_from_masks
 from randomSearch_and_Hyperband_Tools.osp_masks import (
     candidate_masks,

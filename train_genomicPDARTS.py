@@ -15,8 +15,8 @@ from darts_tools.search_stage import search_epoch, start_stage
 from darts_tools.stage_options import make_stage_parser, stage_alpha_options, stage_plans
 from darts_tools.staged_result import write_staged_result
 from darts_tools.stages import drop_primitives, final_genotype
-from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.networks.supernet import Supernet
+from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
 
 

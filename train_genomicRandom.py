@@ -10,8 +10,8 @@ import logging
 
 import numpy as np
 
-from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.pictures.pictures import draw_genotype
+from generalNAS_tools.runs.command import run_command, set_up
 from randomSearch_and_Hyperband_Tools.candidates import start_candidate, train_candidate
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
 from randomSearch_and_Hyperband_Tools.sampling_options import make_sampling_parser

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from BO_tools.predictor_quality import FOLDS, PredictorQuality, cross_validate
 from BO_tools.search_options import predictor_settings
-from generalNAS_tools.command import Setup
 from generalNAS_tools.pictures.graph_drawing import DPI
 from generalNAS_tools.pictures.pictures import save_figure
+from generalNAS_tools.runs.command import Setup
 from opendomain_utils.archive import Archive
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import argparse
 
 from BO_tools.acquisition import ACQUISITIONS
 from BO_tools.proposals import SAMPLERS
-from generalNAS_tools.options import (
+from generalNAS_tools.runs.options import (
     add_data_options,
     add_network_options,
     add_run_options,

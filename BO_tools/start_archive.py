@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from generalNAS_tools.run_directory import RunDirectory
+from generalNAS_tools.runs.run_directory import RunDirectory
 from opendomain_utils.archive import Archive, ScoredArchitecture
 
 log = logging.getLogger(__name__)

@@ -12,10 +12,10 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import torch
 
 from baseline_models.networks import BASELINES, baseline_optimizer, build_baseline
-from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.final_training import train_final_network
 from generalNAS_tools.networks.frame import NetworkOutput
-from generalNAS_tools.options import (
+from generalNAS_tools.runs.command import run_command, set_up
+from generalNAS_tools.runs.options import (
     add_data_options,
     add_final_options,
     add_run_options,

@@ -15,7 +15,7 @@ import torch
 from benchmarks.settings import benchmark_parser, options_of, seconds_of, set_up, write_report
 from generalNAS_tools.data.deepsea_data import PackedSplit, open_split
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.options import whole
+from generalNAS_tools.runs.options import whole
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.mixing import mask_mixing
 from generalNAS_tools.train_loop import evaluate

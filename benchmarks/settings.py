@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from generalNAS_tools.command import pick_device
 from generalNAS_tools.files.atomic_files import atomic_write
 from generalNAS_tools.networks.frame import NetworkOptions
-from generalNAS_tools.options import (
+from generalNAS_tools.runs.command import pick_device
+from generalNAS_tools.runs.options import (
     add_network_options,
     add_weight_options,
     make_parser,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from darts_tools.alphas import Alphas
 from generalNAS_tools.pictures.pictures import draw_alphas, draw_curves, draw_genotype
-from generalNAS_tools.run_directory import RunDirectory
+from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.genotypes import Genotype
 

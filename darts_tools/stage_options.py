@@ -8,7 +8,7 @@ from darts_tools.discard_edges import check_kept_edges
 from darts_tools.limit_skips import MAX_SKIPS
 from darts_tools.search_stage import AlphaOptions
 from darts_tools.stages import check_frozen_epochs, check_kept_primitives, per_stage
-from generalNAS_tools.options import (
+from generalNAS_tools.runs.options import (
     RATE,
     add_alpha_options,
     add_data_options,

@@ -4,7 +4,7 @@ import logging
 
 from darts_tools.alpha_course import AlphaCourse
 from darts_tools.derivation import count_skips
-from generalNAS_tools.run_directory import RunDirectory
+from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.search_space.genotypes import Genotype
 
 log = logging.getLogger(__name__)

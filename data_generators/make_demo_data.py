@@ -8,8 +8,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_generators.demo_bundle import DemoOptions, write_demo_bundle
-from generalNAS_tools.command import run_command
-from generalNAS_tools.options import add_boolean, make_parser, whole
+from generalNAS_tools.runs.command import run_command
+from generalNAS_tools.runs.options import add_boolean, make_parser, whole
 
 
 def parse_options() -> argparse.Namespace:

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from generalNAS_tools.command import Setup
 from generalNAS_tools.files.atomic_files import check_writable
 from generalNAS_tools.files.checkpoints import load_weights, save_weights
 from generalNAS_tools.pictures.pictures import draw_curves
-from generalNAS_tools.run_directory import RunDirectory, Stateful
+from generalNAS_tools.runs.command import Setup
+from generalNAS_tools.runs.run_directory import RunDirectory, Stateful
 from generalNAS_tools.train_loop import validates
 from generalNAS_tools.train_step import Forward
 from generalNAS_tools.training_epoch import training_epoch

@@ -9,10 +9,10 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from generalNAS_tools.command import pick_device, run_command
 from generalNAS_tools.data.deepsea_data import open_split
 from generalNAS_tools.files.model_files import load_final_model
-from generalNAS_tools.options import (
+from generalNAS_tools.runs.command import pick_device, run_command
+from generalNAS_tools.runs.options import (
     add_data_options,
     add_network_options,
     add_run_options,
@@ -20,8 +20,8 @@ from generalNAS_tools.options import (
     add_weight_options,
     make_parser,
 )
-from generalNAS_tools.run_files import RunFiles
-from generalNAS_tools.run_log import open_log
+from generalNAS_tools.runs.run_files import RunFiles
+from generalNAS_tools.runs.run_log import open_log
 from generalNAS_tools.test_report import check_fit, check_strands, write_test_report
 from generalNAS_tools.train_loop import predict
 from generalNAS_tools.train_step import LoopOptions

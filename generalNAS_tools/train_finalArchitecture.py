@@ -9,12 +9,12 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from generalNAS_tools.command import run_command, set_up
 from generalNAS_tools.files.model_files import describe
 from generalNAS_tools.final_training import train_final_network
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
-from generalNAS_tools.options import (
+from generalNAS_tools.runs.command import run_command, set_up
+from generalNAS_tools.runs.options import (
     RATE,
     add_data_options,
     add_final_options,

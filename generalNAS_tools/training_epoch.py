@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from generalNAS_tools.command import Setup
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.optimizers import step_schedule
+from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.train_loop import evaluate, figures_row, train_epoch
 from generalNAS_tools.train_step import Forward
 

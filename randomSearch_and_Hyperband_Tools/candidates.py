@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from generalNAS_tools.command import Setup
 from generalNAS_tools.files.checkpoints import (
     load_weights,
     random_states,
@@ -20,8 +19,9 @@ from generalNAS_tools.files.checkpoints import (
 )
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
-from generalNAS_tools.run_directory import Diverged, Stateful
-from generalNAS_tools.run_files import RunFiles
+from generalNAS_tools.runs.command import Setup
+from generalNAS_tools.runs.run_directory import Diverged, Stateful
+from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.search_space.genotypes import Genotype
 from generalNAS_tools.train_loop import validates
 from generalNAS_tools.training_epoch import training_epoch

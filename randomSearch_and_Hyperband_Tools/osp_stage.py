@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from generalNAS_tools.command import Setup
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet, inherit_weights
 from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
-from generalNAS_tools.run_directory import Stateful
+from generalNAS_tools.runs.command import Setup
+from generalNAS_tools.runs.run_directory import Stateful
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.mixing import MixingWeights, mask_mixing
 from generalNAS_tools.train_loop import evaluate, validates

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from generalNAS_tools.run_directory import RunDirectory
+from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.genotypes import CELL_KINDS
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from generalNAS_tools.options import (
+from generalNAS_tools.runs.options import (
     RATE,
     add_data_options,
     add_network_options,

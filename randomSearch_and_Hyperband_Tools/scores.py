@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from generalNAS_tools.run_directory import RunDirectory
+from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.search_space.genotypes import Genotype
 
 

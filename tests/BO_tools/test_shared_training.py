@@ -7,10 +7,10 @@ import torch
 
 from BO_tools.shared_training import SharedTraining, merge_masks
 from data_generators.random_graphs import random_architecture
-from generalNAS_tools.command import Setup
 from generalNAS_tools.data.deepsea_data import load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import inherit_weights
+from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.search_space.edge_masks import masks_from_genotype
 from generalNAS_tools.search_space.mixing import mask_mixing
 from generalNAS_tools.train_loop import evaluate

@@ -8,7 +8,7 @@ import darts_tools.alpha_course
 from darts_tools.alpha_course import AlphaCourse
 from darts_tools.alphas import Alphas
 from generalNAS_tools.files.checkpoints import load_weights, save_weights
-from generalNAS_tools.run_files import RunFiles
+from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.search_space.edge_masks import full_masks
 from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE
 

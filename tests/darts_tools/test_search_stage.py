@@ -8,10 +8,10 @@ import torch
 
 from darts_tools.alphas import Alphas
 from darts_tools.search_stage import AlphaOptions, search_epoch, start_stage
-from generalNAS_tools.command import Setup
 from generalNAS_tools.data.deepsea_data import load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
+from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.search_space.edge_masks import full_masks
 from generalNAS_tools.train_step import LoopOptions
 from tests.toy_bundle import write_toy_bundle

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from generalNAS_tools.networks.frame import NetworkOptions
-from generalNAS_tools.run_files import RunFiles
+from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.test_report import check_fit, write_test_report
 
 LABELS = np.array([[1, 0], [0, 0], [1, 0], [0, 0]], dtype=bool)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.run_directory import Stopped
+from generalNAS_tools.runs.run_directory import Stopped
 from generalNAS_tools.train_loop import (
     Figures,
     Meter,
@@ -15,7 +15,7 @@ from generalNAS_tools.train_loop import (
     train_epoch,
     validates,
 )
-from tests.generalNAS_tools.run_cases import (
+from tests.generalNAS_tools.runs.run_cases import (
     CPU,
     MemorySplit,
     Network,

@@ -7,10 +7,10 @@ from argparse import Namespace
 
 import torch
 
-from generalNAS_tools.command import Setup
 from generalNAS_tools.data.deepsea_data import load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
-from generalNAS_tools.run_directory import RunDirectory
+from generalNAS_tools.runs.command import Setup
+from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.train_step import LoopOptions
 from tests.toy_bundle import write_toy_bundle
 

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from generalNAS_tools.run_files import RunFiles
+from generalNAS_tools.runs.run_files import RunFiles
 from randomSearch_and_Hyperband_Tools.halving import halving_plan
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
 from randomSearch_and_Hyperband_Tools.score_pictures import draw_halving, draw_scores

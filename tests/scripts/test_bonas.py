@@ -176,7 +176,7 @@ PHASES = [
     (FIT, 1, 4, 5),
     (STEP, 3, 5, 5),  # subnets of the last iteration
     (SCORE, 2, 6, 6),
-    ("generalNAS_tools.run_files.write_genotype", 1, 6, 7),
+    ("generalNAS_tools.runs.run_files.write_genotype", 1, 6, 7),
 ]
 """Where to kill, at which call, and then epochs finished and architectures scored."""
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-import generalNAS_tools.run_directory
+import generalNAS_tools.runs.run_directory
 import generalNAS_tools.train_loop
 import randomSearch_and_Hyperband_Tools.candidates
 from randomSearch_and_Hyperband_Tools.candidates import WaitingRoom
@@ -17,7 +17,7 @@ SCRIPTS = [RANDOM, HYPERBAND, OSP]
 EVENTS = [
     (generalNAS_tools.train_loop, "weight_step"),
     (generalNAS_tools.train_loop, "bce_loss"),
-    (generalNAS_tools.run_directory, "save_weights"),
+    (generalNAS_tools.runs.run_directory, "save_weights"),
     (randomSearch_and_Hyperband_Tools.candidates, "save_weights"),
     (WaitingRoom, "dismiss"),
 ]

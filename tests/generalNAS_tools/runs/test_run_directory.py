@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from generalNAS_tools.run_directory import FREE_FLAGS, Stopped
-from tests.generalNAS_tools.run_cases import run_directory
+from generalNAS_tools.runs.run_directory import FREE_FLAGS, Stopped
+from tests.generalNAS_tools.runs.run_cases import run_directory
 
 ROW = {"train_loss": 0.5, "valid_loss": None}
 

@@ -13,8 +13,8 @@ import torch
 
 from generalNAS_tools.data.deepsea_data import Splits, load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
-from generalNAS_tools.options import network_options
-from generalNAS_tools.run_directory import RunDirectory, Stopped
+from generalNAS_tools.runs.options import network_options
+from generalNAS_tools.runs.run_directory import RunDirectory, Stopped
 from generalNAS_tools.train_step import LoopOptions
 
 BAD_INPUT = 2

@@ -4,8 +4,8 @@ import signal
 import pytest
 import torch
 
-from generalNAS_tools.command import pick_device, run_command, seed_everything
-from generalNAS_tools.run_directory import Stopped
+from generalNAS_tools.runs.command import pick_device, run_command, seed_everything
+from generalNAS_tools.runs.run_directory import Stopped
 
 
 def leave(error, capsys):

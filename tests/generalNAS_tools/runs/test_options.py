@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from generalNAS_tools.options import (
+from generalNAS_tools.runs.options import (
     add_alpha_options,
     add_boolean,
     add_data_options,

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from generalNAS_tools.run_log import Clock, duration, open_log
+from generalNAS_tools.runs.run_log import Clock, duration, open_log
 
 ROW = {"epoch": 1, "train_loss": 0.51234, "valid_loss": None, "kept": 3, "seconds": 2.0}
 

@@ -20,8 +20,8 @@ from generalNAS_tools.files.checkpoints import (
     save_weights,
     set_random_states,
 )
-from generalNAS_tools.run_files import RunFiles
-from generalNAS_tools.run_log import Clock, open_log
+from generalNAS_tools.runs.run_files import RunFiles
+from generalNAS_tools.runs.run_log import Clock, open_log
 
 log = logging.getLogger(__name__)
 
