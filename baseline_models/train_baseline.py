@@ -12,7 +12,6 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import torch
 
 from baseline_models.networks import BASELINES, baseline_optimizer, build_baseline
-from generalNAS_tools.final_training import train_final_network
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.runs.options import (
@@ -24,8 +23,9 @@ from generalNAS_tools.runs.options import (
     real,
     whole,
 )
-from generalNAS_tools.test_report import check_strands, write_test_report
-from generalNAS_tools.train_loop import predict
+from generalNAS_tools.training.final_training import train_final_network
+from generalNAS_tools.training.prediction_report import check_strands, write_test_report
+from generalNAS_tools.training.train_loop import predict
 
 
 def parse_options() -> argparse.Namespace:

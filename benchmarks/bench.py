@@ -25,9 +25,9 @@ from generalNAS_tools.data.deepsea_data import Batch, open_split
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.optimizers import Clipping, weight_optimizer
 from generalNAS_tools.search_space.edge_masks import full_masks
-from generalNAS_tools.train_step import LoopOptions, bce_loss, weight_step
+from generalNAS_tools.training.optimizers import Clipping, weight_optimizer
+from generalNAS_tools.training.train_step import LoopOptions, bce_loss, weight_step
 from randomSearch_and_Hyperband_Tools.random_genotypes import random_genotype
 from tests.plain_forms.network import PlainFinalNetwork, PlainSupernet
 from tests.toy_bundle import write_toy_bundle

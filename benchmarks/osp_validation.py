@@ -18,8 +18,8 @@ from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.options import whole
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.mixing import mask_mixing
-from generalNAS_tools.train_loop import evaluate
-from generalNAS_tools.train_step import LoopOptions
+from generalNAS_tools.training.train_loop import evaluate
+from generalNAS_tools.training.train_step import LoopOptions
 from randomSearch_and_Hyperband_Tools.osp_masks import (
     candidate_masks,
     draw_removals,

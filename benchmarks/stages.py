@@ -24,9 +24,9 @@ from darts_tools.stages import drop_primitives
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet, inherit_weights
-from generalNAS_tools.optimizers import weight_optimizer
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
-from generalNAS_tools.train_step import weight_step
+from generalNAS_tools.training.optimizers import weight_optimizer
+from generalNAS_tools.training.train_step import weight_step
 
 KEPT_PRIMITIVES = ((6, 3), (3, 2))
 KEPT_EDGES = ((4, 5), (3, 3))

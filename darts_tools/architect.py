@@ -12,7 +12,7 @@ from generalNAS_tools.data.deepsea_data import Batch, PackedSplit, epoch_indices
 from generalNAS_tools.files.checkpoints import random_states, set_random_states
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.train_step import LoopOptions, bce_loss, weight_loss
+from generalNAS_tools.training.train_step import LoopOptions, bce_loss, weight_loss
 
 FINITE_DIFFERENCE = 0.01
 """R of the DARTS paper: the step along the gradient is R over its norm."""

@@ -12,11 +12,11 @@ from darts_tools.alphas import Alphas
 from darts_tools.architect import Architect
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.runs.run_directory import Stateful
-from generalNAS_tools.train_loop import validates
-from generalNAS_tools.training_epoch import training_epoch
+from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
+from generalNAS_tools.training.train_loop import validates
+from generalNAS_tools.training.training_epoch import training_epoch
 
 
 class AlphaOptions(NamedTuple):

@@ -22,9 +22,9 @@ from generalNAS_tools.runs.options import (
 )
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import open_log
-from generalNAS_tools.test_report import check_fit, check_strands, write_test_report
-from generalNAS_tools.train_loop import predict
-from generalNAS_tools.train_step import LoopOptions
+from generalNAS_tools.training.prediction_report import check_fit, check_strands, write_test_report
+from generalNAS_tools.training.train_loop import predict
+from generalNAS_tools.training.train_step import LoopOptions
 
 
 def parse_options() -> argparse.Namespace:

@@ -14,7 +14,7 @@ from torch import nn
 from generalNAS_tools.data.deepsea_data import PackedSplit, batches, epoch_indices
 from generalNAS_tools.networks.cnn.edge_batches import StateFanOut
 from generalNAS_tools.networks.rhn.cells import SearchRHN
-from generalNAS_tools.train_step import Forward, LoopOptions
+from generalNAS_tools.training.train_step import Forward, LoopOptions
 
 _DROPPING = (nn.Dropout, StateFanOut, SearchRHN)
 """Modules that drop something at random while training."""

@@ -18,13 +18,13 @@ from generalNAS_tools.files.checkpoints import (
     set_random_states,
 )
 from generalNAS_tools.networks.final_network import FinalNetwork
-from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.runs.run_directory import Diverged, Stateful
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.search_space.genotypes import Genotype
-from generalNAS_tools.train_loop import validates
-from generalNAS_tools.training_epoch import training_epoch
+from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
+from generalNAS_tools.training.train_loop import validates
+from generalNAS_tools.training.training_epoch import training_epoch
 from randomSearch_and_Hyperband_Tools.scores import Score
 
 log = logging.getLogger(__name__)

@@ -10,13 +10,13 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet, inherit_weights
-from generalNAS_tools.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.runs.run_directory import Stateful
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.mixing import MixingWeights, mask_mixing
-from generalNAS_tools.train_loop import evaluate, validates
-from generalNAS_tools.training_epoch import training_epoch
+from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
+from generalNAS_tools.training.train_loop import evaluate, validates
+from generalNAS_tools.training.training_epoch import training_epoch
 
 
 class OSPStage(NamedTuple):

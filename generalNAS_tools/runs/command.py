@@ -15,7 +15,7 @@ from generalNAS_tools.data.deepsea_data import Splits, load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.options import network_options
 from generalNAS_tools.runs.run_directory import RunDirectory, Stopped
-from generalNAS_tools.train_step import LoopOptions
+from generalNAS_tools.training.train_step import LoopOptions
 
 BAD_INPUT = 2
 SIGNAL_EXIT = 128

@@ -13,8 +13,8 @@ from generalNAS_tools.networks.supernet import inherit_weights
 from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.search_space.edge_masks import masks_from_genotype
 from generalNAS_tools.search_space.mixing import mask_mixing
-from generalNAS_tools.train_loop import evaluate
-from generalNAS_tools.train_step import LoopOptions
+from generalNAS_tools.training.train_loop import evaluate
+from generalNAS_tools.training.train_step import LoopOptions
 from tests.toy_bundle import write_toy_bundle
 
 CPU = torch.device("cpu")
@@ -99,7 +99,7 @@ def test_a_subnet_s_epoch_moves_its_operations_only(architectures, setup, monkey
     draws = SimpleNamespace(integers=lambda count: 0)
     monkeypatch.setattr("BO_tools.shared_training.np.random.default_rng", lambda seed: draws)
     order = torch.randperm(setup.splits.train.num_sequences)
-    monkeypatch.setattr("generalNAS_tools.train_loop.epoch_indices", lambda *a, **k: order)
+    monkeypatch.setattr("generalNAS_tools.training.train_loop.epoch_indices", lambda *a, **k: order)
     supernet = together.supernet
     operations = [
         (cell, edge, k, [tensor.clone() for tensor in cell.operation_tensors(edge, k)])

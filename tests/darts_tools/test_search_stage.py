@@ -13,7 +13,7 @@ from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.search_space.edge_masks import full_masks
-from generalNAS_tools.train_step import LoopOptions
+from generalNAS_tools.training.train_step import LoopOptions
 from tests.toy_bundle import write_toy_bundle
 
 ARGS = SimpleNamespace(

@@ -11,7 +11,7 @@ from generalNAS_tools.data.deepsea_data import load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.runs.run_directory import RunDirectory
-from generalNAS_tools.train_step import LoopOptions
+from generalNAS_tools.training.train_step import LoopOptions
 from tests.toy_bundle import write_toy_bundle
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)

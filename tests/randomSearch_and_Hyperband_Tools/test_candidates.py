@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.train_loop import train_epoch
+from generalNAS_tools.training.train_loop import train_epoch
 from randomSearch_and_Hyperband_Tools.candidates import (
     WaitingRoom,
     start_candidate,

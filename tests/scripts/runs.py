@@ -116,7 +116,7 @@ def run_here(script, line, *, pictures=False):
 def _pictures(drawn):
     """Pictures take longer than the toy runs."""
     names = ["darts_tools.alpha_course.draw_" + what for what in ("alphas", "genotype", "curves")]
-    names.append("generalNAS_tools.final_training.draw_curves")
+    names.append("generalNAS_tools.training.final_training.draw_curves")
     names += ["generalNAS_tools.pictures.pictures.draw_" + what for what in ("genotype", "curves")]
     tools = "randomSearch_and_Hyperband_Tools"
     names += [f"{tools}.score_pictures.draw_{what}" for what in ("scores", "halving")]

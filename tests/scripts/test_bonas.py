@@ -158,7 +158,7 @@ def killed(line, target, call):
     return process.exitcode == -signal.SIGKILL
 
 
-STEP = "generalNAS_tools.train_loop.weight_step"
+STEP = "generalNAS_tools.training.train_loop.weight_step"
 SCORE = "BO_tools.shared_training.evaluate"
 FIT = "BO_tools.surrogate.fit_surrogate"
 APPEND = "opendomain_utils.archive.Archive.append"
@@ -207,7 +207,7 @@ def test_killed_while_a_row_is_written(toy, searched, tmp_path):
     [
         (signal.SIGTERM, STEP, 1, 1),
         (signal.SIGINT, STEP, 7, 1),  # subnets of iteration 1
-        (signal.SIGTERM, "generalNAS_tools.training_epoch.evaluate", 2, 2),
+        (signal.SIGTERM, "generalNAS_tools.training.training_epoch.evaluate", 2, 2),
         (signal.SIGTERM, SCORE, 2, None),
         (signal.SIGTERM, FIT, 1, 1),
     ],

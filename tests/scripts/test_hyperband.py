@@ -5,8 +5,8 @@ import pytest
 
 import generalNAS_tools.files.atomic_files
 import randomSearch_and_Hyperband_Tools.candidates as candidates
-from generalNAS_tools.optimizers import step_schedule
 from generalNAS_tools.search_space.genotypes import read_genotype
+from generalNAS_tools.training.optimizers import step_schedule
 from tests.scripts.runs import refusal, run_here
 from tests.scripts.sampling_cases import FLAGS, HYPERBAND, everything, seed_command, table
 from tests.scripts.test_random_search import diverge
@@ -87,7 +87,7 @@ def test_the_cosine_stays_at_its_minimum(toy, tmp_path, monkeypatch):
         step_schedule(schedule)
         rates.append([group["lr"] for group in schedule.optimizer.param_groups])
 
-    monkeypatch.setattr("generalNAS_tools.training_epoch.step_schedule", step)
+    monkeypatch.setattr("generalNAS_tools.training.training_epoch.step_schedule", step)
     flags = FLAGS[HYPERBAND] | {"num_samples": 2, "iterations": 1, "budget": 5, "epochs": 2}
     flags |= {"learning_rate_min": 1e-4, "cnn_lr": 0.1, "rhn_lr": 8}
     assert run_here(HYPERBAND, toy.sampled(tmp_path, **flags)).code == 0

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-import generalNAS_tools.train_loop
+import generalNAS_tools.training.train_loop
 from generalNAS_tools.files.checkpoints import load_weights
 from tests.scripts.runs import (
     FINAL,
@@ -54,7 +54,7 @@ def test_killed_at_random_moments(script, toy, tmp_path, request):
 
 def send_at(monkeypatch, number, *, name, call):
     """Sends this process a signal at the call-th call of a function of the training loop."""
-    original = getattr(generalNAS_tools.train_loop, name)
+    original = getattr(generalNAS_tools.training.train_loop, name)
     calls = []
 
     def wrapped(*args, **options):
@@ -63,7 +63,7 @@ def send_at(monkeypatch, number, *, name, call):
             signal.raise_signal(number)
         return original(*args, **options)
 
-    monkeypatch.setattr(generalNAS_tools.train_loop, name, wrapped)
+    monkeypatch.setattr(generalNAS_tools.training.train_loop, name, wrapped)
 
 
 @pytest.mark.parametrize(

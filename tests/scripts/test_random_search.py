@@ -5,7 +5,7 @@ import weakref
 import numpy as np
 import pytest
 
-import generalNAS_tools.train_loop
+import generalNAS_tools.training.train_loop
 import randomSearch_and_Hyperband_Tools.candidates as candidates
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.runs.run_directory import RunDirectory
@@ -103,14 +103,14 @@ def test_a_diverged_candidate_is_out(toy, tmp_path, monkeypatch, finished):
 
 def test_nothing_left_of_a_broken_epoch(toy, tmp_path, monkeypatch):
     """A candidate that breaks within an epoch leaves no half epoch to the next one."""
-    original, calls = generalNAS_tools.train_loop.weight_step, []
+    original, calls = generalNAS_tools.training.train_loop.weight_step, []
 
     def step(*args, **options):
         calls.append(1)
         loss, logits = original(*args, **options)
         return (loss * math.nan if len(calls) == 5 else loss), logits
 
-    monkeypatch.setattr(generalNAS_tools.train_loop, "weight_step", step)
+    monkeypatch.setattr(generalNAS_tools.training.train_loop, "weight_step", step)
     assert run_here(RANDOM, toy.sampled(tmp_path, **FLAGS[RANDOM])).code == 0
     # Candidate 2 is out after its first step, candidates 1 and 3 have two epochs of two steps.
     assert len(calls) == 4 + 1 + 4

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-import generalNAS_tools.train_loop
+import generalNAS_tools.training.train_loop
 from generalNAS_tools.files.checkpoints import load_weights
 from tests.scripts.runs import (
     FINAL,
@@ -238,7 +238,7 @@ def test_two_processes_on_one_run(toy, trained, tmp_path):
 
 def poison(monkeypatch, *, call, what):
     """Makes the call-th weight step end in NaN: its loss, or a weight."""
-    original = generalNAS_tools.train_loop.weight_step
+    original = generalNAS_tools.training.train_loop.weight_step
     calls = []
 
     def wrapped(network, *args, **options):
@@ -250,7 +250,7 @@ def poison(monkeypatch, *, call, what):
             next(network.parameters()).data.view(-1)[0] = float("nan")
         return loss, logits
 
-    monkeypatch.setattr(generalNAS_tools.train_loop, "weight_step", wrapped)
+    monkeypatch.setattr(generalNAS_tools.training.train_loop, "weight_step", wrapped)
 
 
 @pytest.mark.parametrize(("what", "report_freq"), [("loss", 1), ("loss", 50), ("weight", 50)])

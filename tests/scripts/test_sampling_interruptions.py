@@ -7,7 +7,7 @@ import time
 import pytest
 
 import generalNAS_tools.runs.run_directory
-import generalNAS_tools.train_loop
+import generalNAS_tools.training.train_loop
 import randomSearch_and_Hyperband_Tools.candidates
 from randomSearch_and_Hyperband_Tools.candidates import WaitingRoom
 from tests.scripts.runs import log_of, run_here, start, wait_for
@@ -15,8 +15,8 @@ from tests.scripts.sampling_cases import FLAGS, HYPERBAND, OSP, RANDOM, everythi
 
 SCRIPTS = [RANDOM, HYPERBAND, OSP]
 EVENTS = [
-    (generalNAS_tools.train_loop, "weight_step"),
-    (generalNAS_tools.train_loop, "bce_loss"),
+    (generalNAS_tools.training.train_loop, "weight_step"),
+    (generalNAS_tools.training.train_loop, "bce_loss"),
     (generalNAS_tools.runs.run_directory, "save_weights"),
     (randomSearch_and_Hyperband_Tools.candidates, "save_weights"),
     (WaitingRoom, "dismiss"),

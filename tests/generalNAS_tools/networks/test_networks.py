@@ -7,10 +7,10 @@ import torch
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions, cell_shapes, num_time_steps
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.optimizers import split_parameters
 from generalNAS_tools.search_space.edge_masks import full_masks
 from generalNAS_tools.search_space.genotypes import parse_genotype
 from generalNAS_tools.search_space.mixing import MixingWeights, mask_mixing
+from generalNAS_tools.training.optimizers import split_parameters
 from tests.conformance_data import load_json
 from tests.plain_forms.network import PlainFinalNetwork, PlainSupernet
 

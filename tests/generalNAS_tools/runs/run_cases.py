@@ -10,7 +10,7 @@ from torch import nn
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.runs.run_directory import RunDirectory
-from generalNAS_tools.train_step import LoopOptions
+from generalNAS_tools.training.train_step import LoopOptions
 
 CPU = torch.device("cpu")
 

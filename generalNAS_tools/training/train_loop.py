@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from generalNAS_tools.data.deepsea_data import Batch, PackedSplit, batches, epoch_indices
-from generalNAS_tools.metrics import StreamingF1
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.runs.run_directory import RunDirectory
-from generalNAS_tools.train_step import Forward, LoopOptions, bce_loss, weight_step
+from generalNAS_tools.training.metrics import StreamingF1
+from generalNAS_tools.training.train_step import Forward, LoopOptions, bce_loss, weight_step
 
 
 class Figures(NamedTuple):

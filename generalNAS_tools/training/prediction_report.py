@@ -7,9 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, is_reverse_complement_doubled
-from generalNAS_tools.metrics import average_reverse_complement, format_metrics, test_metrics
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.run_files import RunFiles
+from generalNAS_tools.training.metrics import (
+    average_reverse_complement,
+    format_metrics,
+    test_metrics,
+)
 
 log = logging.getLogger(__name__)
 

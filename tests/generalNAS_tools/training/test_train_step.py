@@ -8,8 +8,8 @@ from torch.nn.functional import binary_cross_entropy
 
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
-from generalNAS_tools.optimizers import Clipping
-from generalNAS_tools.train_step import (
+from generalNAS_tools.training.optimizers import Clipping
+from generalNAS_tools.training.train_step import (
     LoopOptions,
     bce_loss,
     slowness,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from generalNAS_tools.optimizers import (
+from generalNAS_tools.training.optimizers import (
     Clipping,
     cosine_schedule,
     split_parameters,

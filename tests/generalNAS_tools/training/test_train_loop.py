@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from generalNAS_tools.runs.run_directory import Stopped
-from generalNAS_tools.train_loop import (
+from generalNAS_tools.training.train_loop import (
     Figures,
     Meter,
     evaluate,

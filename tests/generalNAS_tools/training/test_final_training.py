@@ -8,7 +8,7 @@ import torch
 from generalNAS_tools import final_training, training_epoch
 from generalNAS_tools.files.checkpoints import load_weights, save_weights
 from generalNAS_tools.runs.run_directory import RunDirectory
-from generalNAS_tools.train_loop import Figures
+from generalNAS_tools.training.train_loop import Figures
 from tests.generalNAS_tools.runs.run_cases import MemorySplit, Network, loop_options, run_directory
 
 BETTER = [0.9, 0.5, 0.7, 0.6, 0.4, 0.8]

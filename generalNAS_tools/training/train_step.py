@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
-from generalNAS_tools.optimizers import Clipping
+from generalNAS_tools.training.optimizers import Clipping
 
 Forward = Callable[[Tensor], NetworkOutput]
 

@@ -6,7 +6,7 @@ import pytest
 
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.run_files import RunFiles
-from generalNAS_tools.test_report import check_fit, write_test_report
+from generalNAS_tools.training.prediction_report import check_fit, write_test_report
 
 LABELS = np.array([[1, 0], [0, 0], [1, 0], [0, 0]], dtype=bool)
 PREDICTIONS = np.array([[0.9, 0.1], [0.2, 0.3], [0.6, 0.2], [0.4, 0.2]], dtype=np.float32)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from generalNAS_tools import metrics
-from generalNAS_tools.metrics import StreamingF1
+from generalNAS_tools.training import metrics
+from generalNAS_tools.training.metrics import StreamingF1
 
 
 def sklearn_f1(labels, logits):

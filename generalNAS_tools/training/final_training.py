@@ -15,9 +15,9 @@ from generalNAS_tools.files.checkpoints import load_weights, save_weights
 from generalNAS_tools.pictures.pictures import draw_curves
 from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.runs.run_directory import RunDirectory, Stateful
-from generalNAS_tools.train_loop import validates
-from generalNAS_tools.train_step import Forward
-from generalNAS_tools.training_epoch import training_epoch
+from generalNAS_tools.training.train_loop import validates
+from generalNAS_tools.training.train_step import Forward
+from generalNAS_tools.training.training_epoch import training_epoch
 
 log = logging.getLogger(__name__)
 
