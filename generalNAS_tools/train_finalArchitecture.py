@@ -9,6 +9,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.files.model_files import describe
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.runs.command import run_command, set_up
@@ -21,7 +22,6 @@ from generalNAS_tools.runs.options import (
     add_weight_options,
     make_parser,
 )
-from generalNAS_tools.search_space.genotypes import read_genotype
 from generalNAS_tools.training.final_training import train_final_network
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
 

@@ -84,7 +84,7 @@ def test_a_good_tree_passes(tmp_path, check):
             "from generalNAS_tools.runs import command",
             "runs.command",
         ),
-        ("generalNAS_tools__data__new", "from generalNAS_tools.pictures import x", "pictures"),
+        ("generalNAS_tools__data__new", "import generalNAS_tools.pictures.x", "pictures"),
         (
             "generalNAS_tools__networks__cnn__new",
             "from generalNAS_tools.networks.rhn.cells import x",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from generalNAS_tools.files.atomic_files import atomic_write, write_array
-from generalNAS_tools.search_space.genotypes import Genotype, write_genotype
+from generalNAS_tools.files.genotype_files import write_genotype
+from generalNAS_tools.search_space.genotypes import Genotype
 
 log = logging.getLogger(__name__)
 

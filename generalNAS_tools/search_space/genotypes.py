@@ -1,18 +1,10 @@
-"""The search space's primitives and kinds of cells; the genotype: reading, writing, checking."""
+"""The search space's primitives and kinds of cells, and the genotype, checked field by field."""
 
-import io
 import json
-import os
 import reprlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
-
-from generalNAS_tools.files.atomic_files import write_array
-from generalNAS_tools.files.pickled_genotypes import unpickle_genotype
 
 CNN_PRIMITIVES = (
     "none",
@@ -33,7 +25,6 @@ CNN_NODES = 4
 CNN_INPUTS = 2
 RHN_NODES = 8
 EDGES_PER_CNN_NODE = 2
-MAX_GENOTYPE_BYTES = 1 << 20
 
 Gene = tuple[str, int]
 
@@ -126,31 +117,6 @@ class Genotype(NamedTuple):
         return json.dumps(self._asdict())
 
 
-def read_genotype(path: str | os.PathLike[str]) -> Genotype:
-    """Reads a genotype file: ours (JSON in a 0-d array) or the 2021 system's (pickled).
-
-    Pickled files pass through a reader that can build nothing but a genotype.
-
-    Raises:
-        ValueError: the file is missing, unreadable or holds no valid genotype.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"--genotype_file {path}: no such file; expected a genotype (.npy)")
-    if path.stat().st_size > MAX_GENOTYPE_BYTES:
-        raise ValueError(f"{path}: {path.stat().st_size} bytes is too large for a genotype")
-    try:
-        value = _decode(path.read_bytes())
-    except Exception as error:
-        raise ValueError(f"{path}: not a genotype file ({_one_line(error)})") from error
-    return parse_genotype(value, source=str(path))
-
-
-def write_genotype(path: str | os.PathLike[str], genotype: Genotype) -> None:
-    """Writes a genotype atomically as a 0-d unicode array with JSON; no pickle."""
-    write_array(path, np.array(genotype.to_json()))
-
-
 def parse_genotype(value: Any, *, source: str) -> Genotype:
     """Checks every field of a genotype-like value (mapping or sequence of six).
 
@@ -204,26 +170,3 @@ def _concat(value: Any, expected: tuple[int, ...], field: str, source: str) -> t
     if not isinstance(value, list | tuple | range) or list(value) != list(expected):
         raise ValueError(f"{source}: {field} is {reprlib.repr(value)}; expected {list(expected)}")
     return expected
-
-
-def _decode(raw: bytes) -> Any:
-    if not raw.startswith(b"\x93NUMPY"):
-        return unpickle_genotype(raw)
-    stream = io.BytesIO(raw)
-    version = np.lib.format.read_magic(stream)
-    read_header = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, _, dtype = read_header(stream)
-    if dtype.hasobject:
-        return unpickle_genotype(stream.read())
-    if dtype.kind != "U" or shape != ():
-        raise ValueError(f"holds {dtype} of shape {shape}, not JSON text")
-    stream.seek(0)
-    return json.loads(str(np.load(stream, allow_pickle=False)))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -11,9 +11,10 @@ from darts_tools.alphas import Alphas
 from darts_tools.derivation import SKIP, count_skips
 from darts_tools.limit_skips import MAX_SKIPS, limit_skips
 from darts_tools.staged_result import write_staged_result
+from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.search_space.edge_masks import full_masks
-from generalNAS_tools.search_space.genotypes import parse_genotype, read_genotype
+from generalNAS_tools.search_space.genotypes import parse_genotype
 from tests.darts_tools.stage_cases import random_weights
 
 DRAWN = ("draw_alphas", "draw_genotype", "draw_curves")

@@ -17,7 +17,8 @@ from unittest import mock
 import numpy as np
 import torch
 
-from generalNAS_tools.search_space.genotypes import Genotype, write_genotype
+from generalNAS_tools.files.genotype_files import write_genotype
+from generalNAS_tools.search_space.genotypes import Genotype
 from tests.toy_bundle import write_toy_bundle
 
 ROOT = Path(__file__).parents[2]

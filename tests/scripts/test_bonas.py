@@ -14,7 +14,8 @@ import pytest
 
 from BONAS_search_space.graphs import architecture_key
 from generalNAS_tools.files.checkpoints import load_weights
-from generalNAS_tools.search_space.genotypes import parse_genotype, read_genotype
+from generalNAS_tools.files.genotype_files import read_genotype
+from generalNAS_tools.search_space.genotypes import parse_genotype
 from opendomain_utils.archive import Archive
 from tests.scripts.runs import (
     FINAL,

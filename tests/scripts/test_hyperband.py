@@ -5,7 +5,7 @@ import pytest
 
 import generalNAS_tools.files.atomic_files
 import randomSearch_and_Hyperband_Tools.candidates as candidates
-from generalNAS_tools.search_space.genotypes import read_genotype
+from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.training.optimizers import step_schedule
 from tests.scripts.runs import refusal, run_here
 from tests.scripts.sampling_cases import FLAGS, HYPERBAND, everything, seed_command, table

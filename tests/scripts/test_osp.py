@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 import randomSearch_and_Hyperband_Tools.osp_stage as osp_stage
+from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES, RHN_EDGES, genotype_from_masks
-from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES, RHN_PRIMITIVES, read_genotype
+from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES, RHN_PRIMITIVES
 from randomSearch_and_Hyperband_Tools.osp_masks import initial_masks
 from tests.scripts.runs import refusal, run_here
 from tests.scripts.sampling_cases import FLAGS, OSP, seed_command, table

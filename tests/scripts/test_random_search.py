@@ -7,9 +7,9 @@ import pytest
 
 import generalNAS_tools.training.train_loop
 import randomSearch_and_Hyperband_Tools.candidates as candidates
+from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.runs.run_directory import RunDirectory
-from generalNAS_tools.search_space.genotypes import read_genotype
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
 from tests.scripts.runs import refusal, run_here
 from tests.scripts.sampling_cases import FLAGS, HYPERBAND, RANDOM, seed_command, table

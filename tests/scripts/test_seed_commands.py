@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from generalNAS_tools.search_space.genotypes import read_genotype
+from generalNAS_tools.files.genotype_files import read_genotype
 from tests.scripts.runs import FINAL, ROOT, SEARCH, TEST, history_length, run_here
 
 DARTS = """python train_genomicDARTS.py --num_steps=2000 --seq_size=1000 --batch_size=64 \

@@ -18,11 +18,12 @@ from darts_tools.discard_edges import discard_edges
 from darts_tools.limit_skips import limit_skips
 from darts_tools.stages import drop_primitives
 from generalNAS_tools.files.checkpoints import load_weights
+from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.run_directory import Stopped
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
-from generalNAS_tools.search_space.genotypes import parse_genotype, read_genotype
+from generalNAS_tools.search_space.genotypes import parse_genotype
 from tests.scripts.runs import (
     FINAL,
     ROOT,

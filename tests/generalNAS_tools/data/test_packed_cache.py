@@ -210,7 +210,7 @@ print(peak() - before)
 
 
 def start_packing(path):
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     command = [sys.executable, "-c", PACK, str(path)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
 

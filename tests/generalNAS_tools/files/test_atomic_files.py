@@ -101,7 +101,7 @@ def test_a_full_disk_is_named_and_the_old_content_kept(tmp_path, statement):
         [sys.executable, "-c", LIMITED.format(statement), str(path)],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         check=False,
     )
     assert run.returncode == 1
@@ -141,7 +141,7 @@ def test_a_killed_writer_leaves_the_old_content(tmp_path):
         "    file.write(b'half' * 10_000)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     run = subprocess.run([sys.executable, "-c", code, str(path)], cwd=root, check=False)
     assert run.returncode == -9
     assert path.read_bytes() == b"old"

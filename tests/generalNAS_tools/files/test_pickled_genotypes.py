@@ -12,7 +12,8 @@ import types
 import numpy as np
 import pytest
 
-from generalNAS_tools.search_space.genotypes import Genotype, read_genotype
+from generalNAS_tools.files.genotype_files import read_genotype
+from generalNAS_tools.search_space.genotypes import Genotype
 from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE
 
 FIELDS = Genotype._fields

@@ -4,8 +4,8 @@ import resource
 import numpy as np
 import pytest
 
+from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.runs.run_files import RunFiles
-from generalNAS_tools.search_space.genotypes import read_genotype
 from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE
 
 HISTORY = [

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from generalNAS_tools import final_training, training_epoch
 from generalNAS_tools.files.checkpoints import load_weights, save_weights
 from generalNAS_tools.runs.run_directory import RunDirectory
+from generalNAS_tools.training import final_training, training_epoch
 from generalNAS_tools.training.train_loop import Figures
 from tests.generalNAS_tools.runs.run_cases import MemorySplit, Network, loop_options, run_directory
 

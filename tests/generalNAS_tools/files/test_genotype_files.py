@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from generalNAS_tools.search_space.genotypes import (
-    MAX_GENOTYPE_BYTES,
-    Genotype,
-    parse_genotype,
-    read_genotype,
-    write_genotype,
-)
+from generalNAS_tools.files.genotype_files import MAX_GENOTYPE_BYTES, read_genotype, write_genotype
+from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 from tests.conformance_data import load_json
 from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE, genotypes
 

@@ -1,0 +1,63 @@
+"""Genotype files: ours (JSON in an array file) and those of the 2021 system (pickled)."""
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from generalNAS_tools.files.atomic_files import write_array
+from generalNAS_tools.files.pickled_genotypes import unpickle_genotype
+from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
+
+MAX_GENOTYPE_BYTES = 1 << 20
+
+
+def read_genotype(path: str | os.PathLike[str]) -> Genotype:
+    """Reads a genotype file: ours (JSON in a 0-d array) or the 2021 system's (pickled).
+
+    Pickled files pass through a reader that can build nothing but a genotype.
+
+    Raises:
+        ValueError: the file is missing, unreadable or holds no valid genotype.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"--genotype_file {path}: no such file; expected a genotype (.npy)")
+    if path.stat().st_size > MAX_GENOTYPE_BYTES:
+        raise ValueError(f"{path}: {path.stat().st_size} bytes is too large for a genotype")
+    try:
+        value = _decode(path.read_bytes())
+    except Exception as error:
+        raise ValueError(f"{path}: not a genotype file ({_one_line(error)})") from error
+    return parse_genotype(value, source=str(path))
+
+
+def write_genotype(path: str | os.PathLike[str], genotype: Genotype) -> None:
+    """Writes a genotype atomically as a 0-d unicode array with JSON; no pickle."""
+    write_array(path, np.array(genotype.to_json()))
+
+
+def _decode(raw: bytes) -> Any:
+    if not raw.startswith(b"\x93NUMPY"):
+        return unpickle_genotype(raw)
+    stream = io.BytesIO(raw)
+    version = np.lib.format.read_magic(stream)
+    read_header = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, _, dtype = read_header(stream)
+    if dtype.hasobject:
+        return unpickle_genotype(stream.read())
+    if dtype.kind != "U" or shape != ():
+        raise ValueError(f"holds {dtype} of shape {shape}, not JSON text")
+    stream.seek(0)
+    return json.loads(str(np.load(stream, allow_pickle=False)))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
