@@ -1,28 +1,52 @@
-from argparse import Namespace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from BO_tools.search_options import (
+    Options,
+    RoundOptions,
+    ScoringDataOptions,
+    SurrogateOptions,
+)
 from BO_tools.shared_training import SharedTraining, merge_masks
 from data_generators.random_graphs import random_architecture
 from generalNAS_tools.data.deepsea_data import load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import inherit_weights
 from generalNAS_tools.runs.command import Setup
+from generalNAS_tools.runs.options import (
+    FrameOptions,
+    LengthOptions,
+    LoopOptions,
+    RunOptions,
+    WeightOptions,
+)
 from generalNAS_tools.search_space.edge_masks import masks_from_genotype
 from generalNAS_tools.search_space.mixing import mask_mixing
 from generalNAS_tools.training.train_loop import evaluate
-from generalNAS_tools.training.train_step import LoopOptions
 from tests.toy_bundle import write_toy_bundle
 
 CPU = torch.device("cpu")
-ARGS = Namespace(
-    cnn_lr=0.1, rhn_lr=1.0, momentum=0.0, cnn_weight_decay=0.0, rhn_weight_decay=0.0,
-    learning_rate_min=0.0, epochs=4, super_batch_size=6, sub_batch_size=4,
-    recalibration_steps=2, validation=True, report_validation=1, seed=0,
-)  # fmt: skip
+WEIGHTS = WeightOptions(
+    cnn_lr=0.1,
+    rhn_lr=1.0,
+    momentum=0.0,
+    cnn_weight_decay=0.0,
+    rhn_weight_decay=0.0,
+    learning_rate_min=0.0,
+)
+OPTIONS = Options(
+    ScoringDataOptions(),
+    FrameOptions(),
+    LengthOptions(epochs=4),
+    WEIGHTS,
+    RunOptions(),
+    RoundOptions(super_batch_size=6, sub_batch_size=4, recalibration_steps=2),
+    SurrogateOptions(),
+)
 
 
 class Run:
@@ -42,7 +66,7 @@ class Run:
 @pytest.fixture(scope="module")
 def splits(tmp_path_factory):
     bundle = write_toy_bundle(tmp_path_factory.mktemp("toy"), seq_size=24, num_targets=3)
-    return load_splits(*bundle, cache_dir=None, seq_size=None)
+    return load_splits(bundle.train, bundle.valid)
 
 
 @pytest.fixture
@@ -57,9 +81,10 @@ def architectures():
     return [random_architecture(rng) for _ in range(3)]
 
 
-def make(architectures, setup, **changes):
+def make(architectures, setup, **weights):
     torch.manual_seed(0)
-    return SharedTraining(architectures, setup, Namespace(**(vars(ARGS) | changes)))
+    options = OPTIONS._replace(weights=replace(WEIGHTS, **weights))
+    return SharedTraining(architectures, setup, options)
 
 
 def weights(supernet):
@@ -129,7 +154,7 @@ def test_batch_sizes_and_penalty_of_both_phases(architectures, setup, monkeypatc
         return {}
 
     monkeypatch.setattr("BO_tools.shared_training.training_epoch", epoch)
-    together = make(architectures, setup, report_validation=2)
+    together = make(architectures, setup._replace(loop=replace(setup.loop, validate_every=2)))
     for number in range(2):
         together.train_whole(number)
     together.train_subnets()
@@ -149,7 +174,7 @@ def test_subnets_are_drawn_uniformly_and_by_seed_epoch_and_step_alone(architectu
 
     drawn = draws(together)
     assert draws(make(architectures, setup)) == drawn
-    assert draws(make(architectures, setup, seed=1)) != drawn
+    assert draws(make(architectures, setup._replace(loop=replace(setup.loop, seed=1)))) != drawn
     assert np.bincount(drawn) == pytest.approx(200, abs=40)
 
 

@@ -7,20 +7,19 @@ import pytest
 import torch
 
 from darts_tools.alphas import Alphas
-from darts_tools.search_stage import AlphaOptions, search_epoch, start_stage
+from darts_tools.search_stage import AlphaOptions, AlphaRule, search_epoch, start_stage
 from generalNAS_tools.data.deepsea_data import load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.command import Setup
+from generalNAS_tools.runs.options import LoopOptions, WeightOptions
 from generalNAS_tools.search_space.edge_masks import full_masks
-from generalNAS_tools.training.train_step import LoopOptions
 from tests.toy_bundle import write_toy_bundle
 
-ARGS = SimpleNamespace(
-    cnn_lr=0.02, rhn_lr=0.5, momentum=0.9, cnn_weight_decay=3e-4, rhn_weight_decay=5e-7,
-    learning_rate_min=0.01, arch_lr=0.1, arch_weight_decay=1e-3, validation=True,
-    report_validation=2,
-)  # fmt: skip
+OPTIONS = SimpleNamespace(
+    weights=WeightOptions(cnn_lr=0.02, rhn_lr=0.5, learning_rate_min=0.01),
+    alphas=AlphaOptions(arch_lr=0.1),
+)
 
 
 class FakeRun:
@@ -39,10 +38,10 @@ class FakeRun:
 @pytest.fixture
 def setup(tmp_path):
     bundle = write_toy_bundle(tmp_path, seq_size=16, num_targets=3)
-    splits = load_splits(*bundle, cache_dir=None, seq_size=16)
+    splits = load_splits(bundle.train, bundle.valid, seq_size=16)
     device = torch.device("cpu")
     options = NetworkOptions(16, 3, init_channels=2, layers=1)
-    return Setup(splits, FakeRun(), LoopOptions(8, 2, 0, device), options, device)
+    return Setup(splits, FakeRun(), LoopOptions(8, 2, 0, device, validate_every=2), options, device)
 
 
 @pytest.fixture
@@ -53,9 +52,9 @@ def stage(setup):
         Supernet(masks, setup.network),
         Alphas(masks),
         setup,
-        args=ARGS,
+        options=OPTIONS,
         epochs=3,
-        alpha_options=AlphaOptions(betas=(0.5, 0.999), clip=0.1),
+        rule=AlphaRule(betas=(0.5, 0.999), clip=0.1),
     )
 
 
@@ -69,11 +68,11 @@ def changed(module, before):
 
 def test_frozen_epochs_leave_the_alphas_alone(setup, stage):
     alphas, weights = copies(stage.alphas), copies(stage.supernet)
-    search_epoch(stage, setup, ARGS, epoch=0, frozen=True)
+    search_epoch(stage, setup, epoch=0, frozen=True)
     assert not any(changed(stage.alphas, alphas))
     assert all(changed(stage.supernet, weights))
     assert setup.run.steps == 2
-    search_epoch(stage, setup, ARGS, epoch=1, frozen=False)
+    search_epoch(stage, setup, epoch=1, frozen=False)
     # A single normal cell: there are no reduction cells whose alphas could learn anything.
     moved = dict(zip(("normal", "reduce", "rnn"), changed(stage.alphas, alphas), strict=True))
     assert moved["normal"]
@@ -81,8 +80,8 @@ def test_frozen_epochs_leave_the_alphas_alone(setup, stage):
 
 
 def test_the_row_and_when_it_is_validated(setup, stage):
-    first = search_epoch(stage, setup, ARGS, epoch=0, frozen=True)
-    second = search_epoch(stage, setup, ARGS, epoch=1, frozen=True)
+    first = search_epoch(stage, setup, epoch=0, frozen=True)
+    second = search_epoch(stage, setup, epoch=1, frozen=True)
     assert list(first) == ["train_loss", "acc_train", "valid_loss", "acc_valid"]
     assert first["valid_loss"] is None
     assert second["valid_loss"] > 0
@@ -91,7 +90,7 @@ def test_the_row_and_when_it_is_validated(setup, stage):
 def test_the_schedule_falls_once_an_epoch_to_the_minimum(setup, stage):
     rates = [[group["lr"] for group in stage.optimizer.param_groups]]
     for epoch in range(3):
-        search_epoch(stage, setup, ARGS, epoch=epoch, frozen=True)
+        search_epoch(stage, setup, epoch=epoch, frozen=True)
         rates.append([group["lr"] for group in stage.optimizer.param_groups])
     assert rates[0] == [0.02, 0.5]
     assert rates[1] == pytest.approx([0.01 + 0.01 * 0.75, 0.01 + 0.49 * 0.75])
@@ -118,20 +117,20 @@ def test_the_weight_step_sees_the_alphas_as_constants(stage):
 def test_its_state_holds_all_that_training_changes(setup, stage):
     names = set(stage.stateful())
     assert names == {"supernet", "alphas", "optimizer", "schedule", "alpha optimizer"}
-    search_epoch(stage, setup, ARGS, epoch=0, frozen=False)
+    search_epoch(stage, setup, epoch=0, frozen=False)
     other = start_stage(
         Supernet(full_masks(), setup.network),
         Alphas(full_masks()),
         setup,
-        args=ARGS,
+        options=OPTIONS,
         epochs=3,
-        alpha_options=AlphaOptions(betas=(0.5, 0.999), clip=0.1),
+        rule=AlphaRule(betas=(0.5, 0.999), clip=0.1),
     )
     for name, part in other.stateful().items():
         part.load_state_dict(copy.deepcopy(stage.stateful()[name].state_dict()))
     rows = []
     for each in (stage, other):
         torch.manual_seed(5)
-        rows.append(search_epoch(each, setup, ARGS, epoch=1, frozen=False))
+        rows.append(search_epoch(each, setup, epoch=1, frozen=False))
     assert rows[0] == rows[1]
     assert not any(changed(other.alphas, copies(stage.alphas)))

@@ -1,55 +1,59 @@
 """Flags of the searches in stages, checked against each other."""
 
 import math
+import sys
 
 import pytest
 
 from darts_tools.stage_options import (
+    EdgeOptions,
+    StagedOptions,
+    StageOptions,
     StagePlan,
-    add_edge_options,
-    kept_edges,
-    make_stage_parser,
-    stage_alpha_options,
-    stage_plans,
+    staged_rule,
 )
+from generalNAS_tools.runs.flags import parse_options
+from generalNAS_tools.runs.options import WeightOptions
 
 
-def parse(*line, edges=None):
-    parser = make_stage_parser(
-        None, save_dir="x", epochs=[25, 15, 15], frozen_epochs=[15, 3, 3], dropout_rates=[0.1]
-    )
-    add_edge_options(parser)
-    words = [word for part in line for word in part.split()]
-    for flag, values in zip(("cnn", "rnn"), edges or (), strict=False):
-        words += [f"--num_keep_{flag}_edges", *map(str, values)]
-    return parser.parse_args(words)
+def edges_of(cnn, rnn):
+    return EdgeOptions(num_keep_cnn_edges=cnn, num_keep_rnn_edges=rnn)
 
 
-def test_the_defaults_are_three_stages():
-    plans = stage_plans(parse())
+@pytest.fixture
+def parse(monkeypatch):
+    def read(*line):
+        words = [word for part in line for word in part.split()]
+        monkeypatch.setattr(sys, "argv", ["script.py", *words])
+        lengths = {"epochs": (25, 15, 15), "frozen_epochs": (15, 3, 3)}
+        return parse_options(StagedOptions, None, dropout_rate=(0.1,), **lengths).stages
+
+    return read
+
+
+def test_the_defaults_are_three_stages(parse):
+    plans = parse().plans()
     assert [plan.epochs for plan in plans] == [25, 15, 15]
     assert [plan.frozen_epochs for plan in plans] == [15, 3, 3]
     assert [plan.dropout_rate for plan in plans] == [0.1, 0.1, 0.1]
     assert [plan.kept_cnn for plan in plans] == [6, 3, 1]
     assert [plan.kept_rnn for plan in plans] == [3, 2, 1]
-    assert kept_edges(parse()) == [(4, 5), (3, 3)]
+    assert EdgeOptions().kept(3) == [(4, 5), (3, 3)]
 
 
-def test_one_number_serves_every_stage():
-    plans = stage_plans(parse("--epochs=7", "--frozen_epochs 2", "--dropout_rate 0.3"))
+def test_one_number_serves_every_stage(parse):
+    plans = parse("--epochs=7", "--frozen_epochs 2", "--dropout_rate 0.3").plans()
     assert [plan[:3] for plan in plans] == [(7, 2, 0.3)] * 3
-    assert kept_edges(parse(edges=([3], [4]))) == [(3, 4), (3, 4)]
+    assert edges_of([3], [4]).kept(3) == [(3, 4), (3, 4)]
 
 
-def test_the_kept_primitives_give_the_number_of_stages():
+def test_the_kept_primitives_give_the_number_of_stages(parse):
     line = ["--num_keep_cnn 7 5 3 1", "--num_keep_rnn 4 3 2 1", "--epochs 4", "--frozen_epochs 0"]
-    plans = stage_plans(parse(*line))
+    plans = parse(*line).plans()
     assert [(plan.kept_cnn, plan.kept_rnn) for plan in plans] == [(7, 4), (5, 3), (3, 2), (1, 1)]
-    single = parse(
-        "--num_keep_cnn 1", "--num_keep_rnn 1", "--epochs 4", "--frozen_epochs 0", edges=([4], [5])
-    )
-    assert len(stage_plans(single)) == 1
-    assert kept_edges(single) == []
+    single = parse("--num_keep_cnn 1", "--num_keep_rnn 1", "--epochs 4", "--frozen_epochs 0")
+    assert len(single.plans()) == 1
+    assert EdgeOptions().kept(1) == []
 
 
 @pytest.mark.parametrize(
@@ -66,9 +70,9 @@ def test_the_kept_primitives_give_the_number_of_stages():
         ("--num_keep_cnn 6 1", "--num_keep_rnn has 3 values; expected 2, as --num_keep_cnn"),
     ],
 )
-def test_flags_that_do_not_fit_are_named(line, message):
+def test_flags_that_do_not_fit_are_named(parse, line, message):
     with pytest.raises(ValueError, match=r"^--") as error:
-        stage_plans(parse(line))
+        parse(line).plans()
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -83,9 +87,9 @@ def test_flags_that_do_not_fit_are_named(line, message):
         (([4], [3, 5]), "--num_keep_rnn_edges is [3, 5]"),
     ],
 )
-def test_edges_that_do_not_fit_are_named(edges, message):
+def test_edges_that_do_not_fit_are_named(parse, edges, message):
     with pytest.raises(ValueError, match=r"^--") as error:
-        kept_edges(parse(edges=edges))
+        edges_of(*edges).kept(3)
     for part in message.split(".*"):
         assert part in str(error.value)
 
@@ -104,8 +108,8 @@ def test_values_out_of_range_leave_with_one_line(line, capsys):
     assert line.split()[0] in message
 
 
-def test_skip_dropout_of_a_plan_falls_then_starts_anew():
-    plan = stage_plans(parse("--epochs 4", "--frozen_epochs 2", "--dropout_rate 0.1 0.2 0.4"))[2]
+def test_skip_dropout_of_a_plan_falls_then_starts_anew(parse):
+    plan = parse("--epochs 4", "--frozen_epochs 2", "--dropout_rate 0.1 0.2 0.4").plans()[2]
     rates = [plan.skip_dropout(epoch) for epoch in range(4)]
     assert rates[:3] == pytest.approx([0.3, 0.2, 0.4])
     assert 0 < rates[3] < 0.4
@@ -125,7 +129,7 @@ def plan_of(*, epochs, frozen_epochs, rate):
         (24, 0.3 * math.exp(-2.8)),
     ],
 )
-def test_skip_dropout_rate(epoch, expected):
+def test_skip_dropout_rate(parse, epoch, expected):
     rate = plan_of(epochs=25, frozen_epochs=10, rate=0.3).skip_dropout(epoch)
     assert rate == pytest.approx(expected, rel=1e-12)
 
@@ -137,7 +141,5 @@ def test_skip_dropout_ends_at_zero_when_always_frozen():
 
 
 def test_alphas_are_stepped_as_the_paper_says():
-    options = stage_alpha_options(parse("--clip=0.5"))
-    assert options == ((0.5, 0.999), 0.5, False)
-    args = parse()
-    assert (args.arch_lr, args.arch_weight_decay, args.max_skip_connects) == (6e-4, 1e-3, 2)
+    assert staged_rule(WeightOptions(clip=0.5)) == ((0.5, 0.999), 0.5, False)
+    assert StageOptions().max_skip_connects == 2

@@ -5,8 +5,9 @@ import logging
 
 import numpy as np
 import pytest
-from darts_tools.alpha_course import AlphaCourse
+import torch
 
+from darts_tools.alpha_history import AlphaHistory
 from darts_tools.alphas import Alphas
 from darts_tools.derivation import SKIP, count_skips
 from darts_tools.limit_skips import MAX_SKIPS, limit_skips
@@ -25,11 +26,13 @@ def run(tmp_path, monkeypatch):
     """A run's directory, with pictures that only say what they were asked to draw."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    directory = RunDirectory(str(tmp_path), save="a", method="pdarts", config={})
+    directory = RunDirectory(
+        str(tmp_path), save="a", method="pdarts", config={}, device=torch.device("cpu")
+    )
     directory.drawn = {}
     for name in DRAWN:
         monkeypatch.setattr(
-            f"darts_tools.alpha_course.{name}",
+            f"darts_tools.alpha_history.{name}",
             lambda *args, name=name, **options: directory.drawn.update({name: (args, options)}),
         )
     yield directory
@@ -50,12 +53,12 @@ def skipping_chain(num_skips):
 
 
 def write(run, chain, limit):
-    course = AlphaCourse()
+    course = AlphaHistory()
     alphas = Alphas(full_masks())
     for stage in (1, 1, 2):
         course.append(alphas)
         run.history.append({"stage": stage, "train_loss": 0.5})
-    write_staged_result(chain, limit, run=run, course=course)
+    write_staged_result(chain, limit, run=run, history=course)
     return (run.files.path("log", "txt")).read_text()
 
 

@@ -1,15 +1,18 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from generalNAS_tools.runs.options import RunOptions
 from generalNAS_tools.training.train_loop import train_epoch
 from randomSearch_and_Hyperband_Tools.candidates import (
-    WaitingRoom,
+    CandidateStore,
     start_candidate,
     train_candidate,
 )
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
-from tests.randomSearch_and_Hyperband_Tools.search_setup import ARGS, open_setup
+from tests.randomSearch_and_Hyperband_Tools.search_setup import OPTIONS, open_setup
 
 GENOTYPES = distinct_genotypes(np.random.default_rng(0), 3)
 
@@ -20,8 +23,8 @@ def setup(tmp_path):
         yield setup
 
 
-def begin(setup, number=0):
-    return start_candidate(number, GENOTYPES[number], setup, args=ARGS)
+def begin(setup, number=0, options=OPTIONS):
+    return start_candidate(number, GENOTYPES[number], setup, options)
 
 
 def train(candidate, setup):
@@ -55,14 +58,14 @@ def test_waiting_changes_nothing(setup):
     """Drop path and dropout draw random numbers, so that also their state must come back."""
     straight = begin(setup)
     train(straight, setup)
-    room = WaitingRoom(setup.run.files)
-    room.keep(straight)
+    store = CandidateStore(setup.run)
+    store.keep(straight)
     train(straight, setup)
     after = torch.rand(3)
 
     train(begin(setup, number=1), setup)  # somebody else's turn
     waited = begin(setup)
-    room.bring_back(waited)
+    store.bring_back(waited)
     train(waited, setup)
     assert equal(state(waited), state(straight))
     assert torch.equal(torch.rand(3), after)
@@ -74,11 +77,8 @@ def test_weights_depend_on_seed_and_number_alone(setup):
     assert equal(first.network.state_dict(), begin(setup).network.state_dict())
     head = "network.head.1.weight"
     others = [begin(setup, number=1)]
-    ARGS.seed = 1
-    try:
-        others.append(begin(setup))
-    finally:
-        ARGS.seed = 0
+    seeded = SimpleNamespace(**vars(OPTIONS) | {"run": RunOptions(seed=1)})
+    others.append(begin(setup, options=seeded))
     for other in others:
         assert not torch.equal(first.network.state_dict()[head], other.network.state_dict()[head])
 
@@ -86,10 +86,9 @@ def test_weights_depend_on_seed_and_number_alone(setup):
 def test_turns_add_up(setup):
     candidate = begin(setup)
     setup.run.track(**candidate.stateful())
-    first = train_candidate(candidate, setup, ARGS, epochs=1)
-    setup.run.enter(epoch=1)
+    first = train_candidate(candidate, setup, epochs=1)
     setup.run.track(**candidate.stateful())
-    second = train_candidate(candidate, setup, ARGS, epochs=3)
+    second = train_candidate(candidate, setup, epochs=3)
     assert (first.epochs, second.epochs, len(setup.run.history)) == (1, 3, 3)
     assert second.f1 == setup.run.history[-1]["acc_valid"]
     assert second.parameters == sum(p.numel() for p in candidate.network.parameters())
@@ -97,26 +96,26 @@ def test_turns_add_up(setup):
 
 
 def test_a_foreign_file_is_refused(setup):
-    room = WaitingRoom(setup.run.files)
-    room.keep(begin(setup))
+    store = CandidateStore(setup.run)
+    store.keep(begin(setup))
     path = setup.run.files.path("waiting_1", "pt")
     path.rename(setup.run.files.path("waiting_2", "pt"))
     with pytest.raises(ValueError, match=r"waiting_2-a\.pt: doesn't fit its candidate"):
-        room.bring_back(begin(setup, number=1))
+        store.bring_back(begin(setup, number=1))
     with pytest.raises(ValueError, match=r"waiting_1-a\.pt: no such file"):
-        room.bring_back(begin(setup))
+        store.bring_back(begin(setup))
     path.write_bytes(b"torn")
     with pytest.raises(ValueError, match=r"waiting_1-a\.pt: damaged"):
-        room.bring_back(begin(setup))
+        store.bring_back(begin(setup))
 
 
 def test_dismissed_files_are_gone(setup):
-    room = WaitingRoom(setup.run.files)
+    store = CandidateStore(setup.run)
     for number in range(3):
-        room.keep(begin(setup, number=number))
-    room.dismiss([0, 2])
-    room.dismiss([0])
+        store.keep(begin(setup, number=number))
+    store.dismiss([0, 2])
+    store.dismiss([0])
     left = [path.name for path in setup.run.files.folder.glob("waiting*")]
     assert left == ["waiting_2-a.pt"]
-    room.clear()
+    CandidateStore(setup.run)  # of a run that starts anew
     assert not list(setup.run.files.folder.glob("waiting*"))

@@ -1,10 +1,10 @@
 import math
-from argparse import Namespace
 
 import numpy as np
 import pytest
 import torch
 
+from generalNAS_tools.runs.options import WeightOptions
 from generalNAS_tools.search_space.edge_masks import Masks
 from randomSearch_and_Hyperband_Tools.osp_masks import (
     candidate_masks,
@@ -13,7 +13,9 @@ from randomSearch_and_Hyperband_Tools.osp_masks import (
 )
 from randomSearch_and_Hyperband_Tools.osp_stage import round_rates, start_round
 from randomSearch_and_Hyperband_Tools.removals import RemovalHistory
-from tests.randomSearch_and_Hyperband_Tools.search_setup import ARGS, open_setup
+from tests.randomSearch_and_Hyperband_Tools.search_setup import OPTIONS, open_setup
+
+DECAY = {"cnn_lr_decay": 2e-4, "rhn_lr_decay": 0.1}
 
 
 @pytest.fixture
@@ -26,9 +28,9 @@ def setup(tmp_path):
 def trained(setup):
     masks = initial_masks(np.random.default_rng(3), 40)
     torch.manual_seed(0)
-    stage = start_round(masks, None, setup, args=ARGS, epochs=2)
+    stage = start_round(masks, None, setup, weights=OPTIONS.weights, epochs=2)
     setup.run.track(**stage.stateful())
-    setup.run.end_epoch(stage.epoch(setup, ARGS, 0))
+    setup.run.end_epoch(stage.epoch(setup, 0))
     return stage
 
 
@@ -42,7 +44,7 @@ def test_a_candidate_is_the_smaller_supernet_with_the_same_weights(trained, setu
     losses = []
     for candidate in candidates_of(trained.supernet.masks, 4):
         masked = trained.loss_of(candidate, setup)
-        smaller = start_round(candidate, trained, setup, args=ARGS, epochs=1)
+        smaller = start_round(candidate, trained, setup, weights=OPTIONS.weights, epochs=1)
         assert math.isclose(masked, smaller.loss_of(candidate, setup), rel_tol=1e-6)
         losses.append(masked)
     whole = trained.loss_of(trained.supernet.masks, setup)
@@ -65,23 +67,24 @@ def test_a_smaller_supernet_has_fewer_weights(trained, setup):
         return sum(parameter.numel() for parameter in stage.supernet.parameters())
 
     small = start_round(
-        initial_masks(np.random.default_rng(3), 8), None, setup, args=ARGS, epochs=1
+        initial_masks(np.random.default_rng(3), 8), None, setup, weights=OPTIONS.weights, epochs=1
     )
     assert size(small) < size(trained)
 
 
 def test_rates_fall_by_round_and_stay_above_0():
-    args = Namespace(cnn_lr=0.025, rhn_lr=8.0, cnn_lr_decay=2e-4, rhn_lr_decay=0.1, beta=1)
-    rates = [round_rates(args, number) for number in (0, 1, 17, 100, 1000)]
+    weights = WeightOptions(cnn_lr=0.025, rhn_lr=8.0, beta=1)
+    rates = [round_rates(weights, number, **DECAY) for number in (0, 1, 17, 100, 1000)]
     assert [round(rate.cnn_lr, 9) for rate in rates] == [0.025, 0.0248, 0.0216, 0.005, 0]
     assert [round(rate.rhn_lr, 9) for rate in rates] == [8, 7.9, 6.3, 0, 0]
     assert {rate.beta for rate in rates} == {1}
-    assert (args.cnn_lr, args.rhn_lr) == (0.025, 8.0)
 
 
 def test_the_cosine_covers_the_round(setup):
     masks = initial_masks(np.random.default_rng(3), 8)
-    stage = start_round(masks, None, setup, args=round_rates(ARGS, 10), epochs=5)
+    stage = start_round(
+        masks, None, setup, weights=round_rates(OPTIONS.weights, 10, **DECAY), epochs=5
+    )
     assert [group["lr"] for group in stage.optimizer.param_groups] == [0.023, 7.0]
     assert stage.schedule.T_max == 5
 

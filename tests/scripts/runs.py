@@ -116,7 +116,7 @@ def run_here(script, line, *, pictures=False):
 @contextlib.contextmanager
 def _pictures(drawn):
     """Pictures take longer than the toy runs."""
-    names = ["darts_tools.alpha_course.draw_" + what for what in ("alphas", "genotype", "curves")]
+    names = ["darts_tools.alpha_history.draw_" + what for what in ("alphas", "genotype", "curves")]
     names.append("generalNAS_tools.training.final_training.draw_curves")
     names += ["generalNAS_tools.pictures.pictures.draw_" + what for what in ("genotype", "curves")]
     tools = "randomSearch_and_Hyperband_Tools"
@@ -131,7 +131,7 @@ def _pictures(drawn):
 def start(script, line):
     """Starts a script in a process of its own, forked from a fresh one that has torch loaded."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch._dynamo", "darts_tools.alpha_course", __name__])
+    context.set_forkserver_preload(["torch._dynamo", "darts_tools.alpha_history", __name__])
     process = context.Process(target=_child, args=(script, [str(part) for part in line]))
     process.start()
     return process

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from generalNAS_tools.files.checkpoints import load_weights
-from generalNAS_tools.training.metrics import test_metrics as metrics_of
+from generalNAS_tools.training.metrics import score_predictions as metrics_of
 from tests.scripts.runs import (
     ROOT,
     TEST,

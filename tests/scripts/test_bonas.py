@@ -116,7 +116,7 @@ def test_no_architecture_is_trained_twice(searched):
     assert len(keys) == len(set(keys)) == 7
     state = load_weights(searched / "checkpoint-a.pt")
     last = [
-        parse_genotype(json.loads(text), source="") for text in state["cursor"]["architectures"]
+        parse_genotype(json.loads(text), source="") for text in state["position"]["architectures"]
     ]
     assert [architecture_key(genotype) for genotype in last] == keys[-2:]
 

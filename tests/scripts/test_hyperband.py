@@ -53,13 +53,13 @@ def test_nobody_waits_after_the_end(finished):
 def test_who_is_cut_leaves_the_disk(toy, tmp_path, monkeypatch):
     seen = []
 
-    class Watched(candidates.WaitingRoom):
+    class Watched(candidates.CandidateStore):
         def dismiss(self, numbers):
             before = waiting(tmp_path)
             super().dismiss(numbers)
             seen.append((before, waiting(tmp_path)))
 
-    monkeypatch.setattr(candidates, "WaitingRoom", Watched)
+    monkeypatch.setattr(candidates, "CandidateStore", Watched)
     line = toy.sampled(tmp_path, **FLAGS[HYPERBAND])
     assert run_here(HYPERBAND, line).code == 0
     sizes = [(len(before), len(after)) for before, after in seen]
@@ -131,13 +131,13 @@ def test_a_full_disk_is_one_line_and_loses_nothing(toy, tmp_path, finished, monk
 
 
 def test_a_lost_candidate_is_one_line(toy, tmp_path, monkeypatch):
-    class Thief(candidates.WaitingRoom):
+    class Thief(candidates.CandidateStore):
         def dismiss(self, numbers):
             super().dismiss(range(5))
 
     line = toy.sampled(tmp_path, **FLAGS[HYPERBAND])
     with monkeypatch.context() as patch:
-        patch.setattr(candidates, "WaitingRoom", Thief)
+        patch.setattr(candidates, "CandidateStore", Thief)
         ended = run_here(HYPERBAND, line)
     assert ended.code == 2
     assert ended.stderr.splitlines()[-1].endswith("expected a model or checkpoint of this project")

@@ -9,7 +9,7 @@ import pytest
 import generalNAS_tools.runs.run_directory
 import generalNAS_tools.training.train_loop
 import randomSearch_and_Hyperband_Tools.candidates
-from randomSearch_and_Hyperband_Tools.candidates import WaitingRoom
+from randomSearch_and_Hyperband_Tools.candidates import CandidateStore
 from tests.scripts.runs import log_of, run_here, start, wait_for
 from tests.scripts.sampling_cases import FLAGS, HYPERBAND, OSP, RANDOM, everything
 
@@ -19,7 +19,7 @@ EVENTS = [
     (generalNAS_tools.training.train_loop, "bce_loss"),
     (generalNAS_tools.runs.run_directory, "save_weights"),
     (randomSearch_and_Hyperband_Tools.candidates, "save_weights"),
-    (WaitingRoom, "dismiss"),
+    (CandidateStore, "dismiss"),
 ]
 
 

@@ -188,7 +188,7 @@ def test_cwp_goes_on_with_its_weights(script, toy, tmp_path):
     torch.manual_seed(0)
     first = Supernet(full_masks(), NetworkOptions(SEQ_SIZE, 5, init_channels=2, layers=2))
     state = load_weights(tmp_path / "checkpoint-a.pt")
-    last = Supernet(Masks.from_lists(state["cursor"]["masks"]), NetworkOptions(
+    last = Supernet(Masks.from_lists(state["position"]["masks"]), NetworkOptions(
         SEQ_SIZE, 5, init_channels=2, layers=2))  # fmt: skip
     last.load_state_dict(state["objects"]["supernet"])
     pairs = [
@@ -223,7 +223,7 @@ def test_stopped_in_any_stage(script, number, name, call, stage, folders, toy, t
         send_at(patch, number, name=name, call=call)
         assert run_here(script, line).code == 128 + number
     state = load_weights(tmp_path / "checkpoint-a.pt")
-    assert state["cursor"].get("stage", 0) == stage
+    assert state["position"].get("stage", 0) == stage
     assert state["partial"] is not None
     assert run_here(script, line).code == 0
     assert result(tmp_path) == result(folders(script))
@@ -245,7 +245,8 @@ def test_lost_between_two_stages(script, folders, toy, tmp_path, monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search_stage, "start_stage", start_but_once)
         assert run_here(script, line_of(toy, tmp_path)).code == 143
-    assert load_weights(tmp_path / "checkpoint-a.pt")["cursor"] == {"epoch": 1}
+    position = load_weights(tmp_path / "checkpoint-a.pt")["position"]
+    assert (position["stage"], position["epoch"]) == (0, 1)
     assert run_here(script, line_of(toy, tmp_path)).code == 0
     assert result(tmp_path) == result(folders(script))
 

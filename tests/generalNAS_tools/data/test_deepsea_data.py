@@ -69,27 +69,27 @@ def test_fingerprint_tells_data_apart(tmp_path):
 
 def test_splits_of_one_bundle(tmp_path):
     bundle = write_toy_bundle(tmp_path / "data", seq_size=30, num_targets=6)
-    splits = load_splits(*bundle, cache_dir=tmp_path / "cache", seq_size=30)
-    assert [split.num_sequences for split in splits] == [24, 16, 16]
+    paths = {"train": bundle.train, "valid": bundle.valid, "cache_dir": tmp_path / "cache"}
+    splits = load_splits(**paths, seq_size=30)
+    assert [split.num_sequences for split in splits] == [24, 16]
     assert {split.num_targets for split in splits} == {6}
-    assert splits.test.path == bundle.test
+    assert splits.valid.path == bundle.valid
     with pytest.raises(ValueError, match=r"--seq_size 31: .*train\.mat holds sequences of 30 bp"):
-        load_splits(*bundle, cache_dir=tmp_path / "cache", seq_size=31)
+        load_splits(**paths, seq_size=31)
 
 
 @pytest.mark.parametrize(
-    ("field", "other", "message"),
+    ("other", "message"),
     [
-        ("valid", {"seq_size": 41}, r"b.valid\.mat .* of 41 bp, but .*a.train\.mat of 40 bp"),
-        ("test", {"seq_size": 39}, r"b.test\.mat .* of 39 bp, but .*a.train\.mat of 40 bp"),
-        ("test", {"num_targets": 4}, r"b.test\.mat holds 4 targets, but .*a.train\.mat 5"),
+        ({"seq_size": 41}, r"b.valid\.mat .* of 41 bp, but .*a.train\.mat of 40 bp"),
+        ({"seq_size": 39}, r"b.valid\.mat .* of 39 bp, but .*a.train\.mat of 40 bp"),
+        ({"num_targets": 4}, r"b.valid\.mat holds 4 targets, but .*a.train\.mat 5"),
     ],
 )
-def test_splits_that_disagree(tmp_path, field, other, message):
-    bundle = write_toy_bundle(tmp_path / "a")
-    strange = getattr(write_toy_bundle(tmp_path / "b", **other), field)
+def test_splits_that_disagree(tmp_path, other, message):
+    train = write_toy_bundle(tmp_path / "a").train
     with pytest.raises(ValueError, match=message):
-        load_splits(*bundle._replace(**{field: strange}))
+        load_splits(train, write_toy_bundle(tmp_path / "b", **other).valid)
 
 
 def test_epoch_order_is_a_permutation_of_seed_and_epoch():

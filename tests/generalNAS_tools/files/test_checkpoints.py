@@ -13,7 +13,7 @@ from generalNAS_tools.files.checkpoints import (
 )
 
 STATE = {"tensor": torch.arange(500.0), "rows": [{"loss": 0.5, "name": "x", "none": None}]}
-PARTS = {"config": {}, "cursor": {}, "history": [], "partial": None, "objects": {}, "random": {}}
+PARTS = {"config": {}, "position": {}, "history": [], "partial": None, "objects": {}, "random": {}}
 
 
 def test_what_is_saved_comes_back(tmp_path):
@@ -76,9 +76,10 @@ def test_a_checkpoint_has_all_its_parts(tmp_path, name):
 
 
 def test_random_states_go_back():
-    states = random_states()
+    cpu = torch.device("cpu")
+    states = random_states(cpu)
     first = torch.rand(5)
-    set_random_states(states)
+    set_random_states(states, cpu)
     assert torch.equal(torch.rand(5), first)
 
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
+from generalNAS_tools.runs.options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
-from generalNAS_tools.training.train_step import LoopOptions
 
 CPU = torch.device("cpu")
 
@@ -20,7 +20,9 @@ def run_directory(folder, *, restart=False, **config):
     """A run directory; signals, log and lock are given back."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     handlers = list(logging.getLogger().handlers)
-    run = RunDirectory(str(folder), save="a", method="test", config=config, restart=restart)
+    run = RunDirectory(
+        str(folder), save="a", method="test", config=config, device=CPU, restart=restart
+    )
     try:
         yield run
     finally:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from generalNAS_tools.runs.command import pick_device, run_command, seed_everything
-from generalNAS_tools.runs.run_directory import Stopped
+from generalNAS_tools.runs.run_directory import Diverged, Stopped
 
 
 def leave(error, capsys):
@@ -17,6 +17,10 @@ def leave(error, capsys):
     with pytest.raises(SystemExit) as leaving:
         run_command(main)
     return leaving.value.code, capsys.readouterr().err
+
+
+def test_divergence_has_a_code_of_its_own(capsys):
+    assert leave(Diverged("epoch 3: nan"), capsys) == (3, "epoch 3: nan\n")
 
 
 def test_bad_input_is_one_line(capsys):

@@ -1,30 +1,59 @@
 import argparse
+import sys
+from dataclasses import FrozenInstanceError, dataclass, replace
+from typing import ClassVar, NamedTuple
 
 import pytest
+import torch
 
-from generalNAS_tools.runs.options import (
-    add_alpha_options,
-    add_boolean,
-    add_data_options,
-    add_network_options,
-    add_run_options,
-    add_weight_options,
+from generalNAS_tools.runs.flags import (
+    as_config,
     boolean,
-    make_parser,
-    network_options,
+    flag,
+    parse_options,
     real,
+    switch,
     whole,
 )
+from generalNAS_tools.runs.options import (
+    Clipping,
+    DataOptions,
+    FrameOptions,
+    LengthOptions,
+    LoopOptions,
+    RunOptions,
+    WeightOptions,
+)
+
+CPU = torch.device("cpu")
 
 
-def full_parser():
-    parser = make_parser("a test")
-    add_data_options(parser)
-    add_network_options(parser)
-    add_weight_options(parser)
-    add_run_options(parser, save_dir="results/x")
-    add_alpha_options(parser, learning_rate=0.5)
-    return parser
+@dataclass(frozen=True, kw_only=True)
+class ListOptions:
+    """Flags of every kind."""
+
+    title: ClassVar = "lists"
+    rates: tuple = flag(real(0.0), (0.5,), "several")
+    on: bool = switch(True, "first")
+    off: bool = switch(False, "second", title="weights")
+
+
+class Options(NamedTuple):
+    data: DataOptions
+    network: FrameOptions
+    length: LengthOptions
+    weights: WeightOptions
+    run: RunOptions
+    lists: ListOptions
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    def read(words, **defaults):
+        monkeypatch.setattr(sys, "argv", ["script.py", *words])
+        return parse_options(Options, "a test", **{"save_dir": "results/x"} | defaults)
+
+    return read
 
 
 @pytest.mark.parametrize("default", [True, False])
@@ -42,11 +71,11 @@ def full_parser():
         (["--no-flag", "--flag"], True),
     ],
 )
-def test_spellings_of_a_boolean(words, expected, default):
-    parser = make_parser(None)
-    add_boolean(parser, "flag", default=default, help="x")
-    assert parser.parse_args(words).flag is expected
-    assert parser.parse_args([]).flag is default
+def test_spellings_of_a_boolean(parse, words, expected, default):
+    name = "on" if default else "off"
+    words = [word.replace("flag", name) for word in words]
+    assert getattr(parse(words).lists, name) is expected
+    assert getattr(parse([]).lists, name) is default
 
 
 @pytest.mark.parametrize("text", ["maybe", "", "2", "Tru", "None"])
@@ -77,9 +106,9 @@ def test_other_values_are_no_booleans(text):
         ["stray\nlines"],
     ],
 )
-def test_what_is_wrong_is_one_line_and_exit_code_2(words, capsys):
+def test_what_is_wrong_is_one_line_and_exit_code_2(parse, words, capsys):
     with pytest.raises(SystemExit) as leaving:
-        full_parser().parse_args(words)
+        parse(words)
     assert leaving.value.code == 2
     error = capsys.readouterr().err
     assert error.endswith("\n")
@@ -87,14 +116,22 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(words, capsys):
     assert words[0].partition("=")[0].split()[0] in error
 
 
-def test_defaults_of_the_specification():
-    args = full_parser().parse_args([])
+def test_defaults_of_the_specification(parse):
+    options = as_config(parse([], epochs=7))
     rates = {"cnn_lr": 0.025, "rhn_weight_decay": 5e-7, "cnn_weight_decay": 3e-4}
     clipping = {"one_clip": True, "clip": 0.25, "conv_clip": 5, "rhn_clip": 0.25}
     rest = {"beta": 1e-3, "momentum": 0.9, "validation": True, "restart": False, "amp": False}
-    for name, value in (rates | clipping | rest).items():
-        assert getattr(args, name) == value, name
-    assert (args.arch_lr, args.arch_weight_decay, args.save_dir) == (0.5, 1e-3, "results/x")
+    own = {"save_dir": "results/x", "epochs": 7, "rates": (0.5,)}
+    for name, value in (rates | clipping | rest | own).items():
+        assert options[name] == value, name
+
+
+def test_options_are_typed_and_frozen(parse):
+    options = parse(["--rates", "0.5", "2", "--cnn_lr=1"])
+    assert options.lists.rates == (0.5, 2.0)
+    assert options.weights == WeightOptions(cnn_lr=1.0)
+    with pytest.raises(FrozenInstanceError):
+        options.weights.cnn_lr = 2.0
 
 
 def test_numeric_limits():
@@ -116,17 +153,47 @@ def test_numeric_limits():
             convert(text)
 
 
-def test_help_names_every_flag_with_its_default(capsys):
+def test_help_names_every_flag_with_its_default(parse, capsys):
     with pytest.raises(SystemExit) as leaving:
-        full_parser().parse_args(["--help"])
+        parse(["--help"])
     assert leaving.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    for flag in ("--one_clip", "--no-one_clip", "--rhn_lr", "(default: 8.0)", "--seq_size"):
-        assert flag in text
+    for words in (
+        "--one_clip",
+        "--no-one_clip",
+        "--rhn_lr",
+        "(default: 8.0)",
+        "--seq_size",
+        "lists: --rates",
+    ):
+        assert words in text
 
 
-def test_network_options_come_from_flags_and_data():
-    args = full_parser().parse_args(["--init_channels=4", "--layers=3", "--dropouth=0.2"])
-    options = network_options(args, seq_size=50, num_targets=7)
+def test_network_options_come_from_flags_and_data(parse):
+    frame = parse(["--init_channels=4", "--layers=3", "--dropouth=0.2"]).network
+    options = frame.network(seq_size=50, num_targets=7)
     assert (options.seq_size, options.num_targets, options.init_channels) == (50, 7, 4)
     assert (options.layers, options.dropoutx, options.dropouth) == (3, 0.1, 0.2)
+
+
+def test_options_of_an_epoch():
+    data = DataOptions(batch_size=3, num_steps=4)
+    run = RunOptions(seed=5, amp=True, report_freq=6, report_validation=2)
+    weights = WeightOptions(beta=0.5, one_clip=False, clip=1.0, conv_clip=2.0, rhn_clip=3.0)
+    expected = LoopOptions(3, 4, 5, CPU, True, 0.5, Clipping(None, 2.0, 3.0), 6, 2)
+    assert LoopOptions.of(data, run, CPU, weights=weights) == expected
+    assert LoopOptions.of(data, run, CPU) == replace(expected, beta=0.0, clipping=None)
+
+
+@pytest.mark.parametrize(("validation", "expected"), [(True, [2, 5]), (False, [])])
+def test_when_to_validate(validation, expected):
+    run = RunOptions(validation=validation, report_validation=3)
+    loop = LoopOptions.of(DataOptions(), run, CPU)
+    assert [epoch for epoch in range(7) if loop.validates(epoch)] == expected
+
+
+def test_amp_runs_matrix_work_in_bfloat16():
+    x = torch.ones(2, 2)
+    for amp, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        with LoopOptions(1, 1, 0, CPU, amp=amp).autocast():
+            assert (x @ x).dtype == dtype

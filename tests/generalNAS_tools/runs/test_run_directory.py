@@ -31,17 +31,60 @@ def test_state_comes_back_after_an_epoch(tmp_path):
 
 def test_a_new_stage_starts_its_epochs_anew(tmp_path):
     with run_directory(tmp_path) as run:
-        run.track(network=nn.Linear(1, 1))
-        run.end_epoch(ROW)
-        run.enter(stage=1)
-        run.track(network=nn.Linear(2, 2))
-        assert list(run.epochs(2)) == [0, 1]
-        run.end_epoch(ROW)
+        for number, stage in run.through("stage", "ab"):
+            run.track(network=nn.Linear(number + 1, 1))
+            for epoch in run.epochs(2):
+                run.end_epoch(ROW)
+                if (stage, epoch) == ("b", 0):
+                    break
+            else:
+                continue
+            break
     with run_directory(tmp_path) as run:
-        assert run.cursor == {"stage": 1, "epoch": 1}
-        run.track(network=nn.Linear(2, 2))
-        assert list(run.epochs(2)) == [1]
-        assert len(run.history) == 2
+        steps = list(run.through("stage", "ab"))
+        assert steps == [(1, "b")]
+        assert len(run.history) == 3
+
+
+class KilledError(Exception):
+    """The process is gone."""
+
+
+def nested(run, kill_at=None):
+    """Every epoch of a search in brackets, rungs and turns; leaves at one if asked to."""
+    seen = []
+    for bracket, sizes in run.through("bracket", [(3, 1), (2,)]):
+        alive = [10 * bracket + number for number in range(sizes[0])]
+        for rung, _ in run.through("rung", sizes):
+            alive = run.remember("alive", alive.copy)
+            for turn, number in run.through("turn", alive):
+                run.track()
+                for epoch in run.epochs(2 * rung + 2, first=2 * rung):
+                    seen.append((bracket, rung, turn, number, epoch))
+                    run.end_epoch(ROW)
+                    if len(run.history) == kill_at:
+                        raise KilledError
+            alive = alive[-1:]
+    return seen
+
+
+def test_nested_levels_go_on_wherever_they_were_left(tmp_path):
+    with run_directory(tmp_path / "whole") as run:
+        whole = nested(run)
+    assert [place for place in whole if place[1] == 1] == [(0, 1, 0, 2, 2), (0, 1, 0, 2, 3)]
+    assert len(whole) == len(set(whole)) == 12
+    for kill_at in range(1, 12):
+        folder = tmp_path / str(kill_at)
+        with run_directory(folder) as run, pytest.raises(KilledError):
+            nested(run, kill_at)
+        with run_directory(folder) as run:
+            assert nested(run) == whole[kill_at:]
+
+
+def test_what_is_remembered_ends_with_its_item(tmp_path):
+    with run_directory(tmp_path) as run:
+        values = [run.remember("x", item.upper) for _, item in run.through("a", "pq")]
+        assert values == ["P", "Q"]
 
 
 def test_other_flags_are_refused_by_name(tmp_path):

@@ -1,11 +1,12 @@
-import argparse
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from generalNAS_tools.files.checkpoints import load_weights, save_weights
+from generalNAS_tools.runs.options import ModelOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.training import final_training, training_epoch
 from generalNAS_tools.training.train_loop import Figures
@@ -42,13 +43,7 @@ def train(folder, *, epochs=6, patience=0, validation=True, every=1, model_path=
     """Trains with the given validation losses; gives the number of epochs, and the rate."""
     network = Network()
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
-    args = argparse.Namespace(
-        epochs=epochs,
-        patience=patience,
-        validation=validation,
-        report_validation=every,
-        model_path=model_path,
-    )
+    loop = replace(loop_options(2, 2), validate_every=every if validation else None)
     with run_directory(folder) as run:
         splits = SimpleNamespace(train=MemorySplit(4), valid=MemorySplit(4))
         final_training.train_final_network(
@@ -56,8 +51,9 @@ def train(folder, *, epochs=6, patience=0, validation=True, every=1, model_path=
             network,
             optimizer,
             schedule=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 6),
-            setup=SimpleNamespace(run=run, splits=splits, loop=loop_options(2, 2)),
-            args=args,
+            setup=SimpleNamespace(run=run, splits=splits, loop=loop),
+            epochs=epochs,
+            options=ModelOptions(model_path=model_path, patience=patience),
             description={"kind": "toy"},
         )
         model = load_weights(model_path or run.files.path("model", "pth"))

@@ -68,7 +68,7 @@ def test_f1_counts_travel_through_a_checkpoint():
 def test_auroc_and_auprc_by_hand():
     labels = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], dtype=bool)
     scores = np.array([[0.9, 0.1], [0.8, 0.9], [0.7, 0.8], [0.1, 0.3]], dtype=np.float32)
-    result = metrics.test_metrics(labels, scores)
+    result = metrics.score_predictions(labels, scores)
     # Target 0: positives rank 1 and 3: 3 of 4 pairs in order; precision 1 and 2/3.
     assert result["auroc"] == pytest.approx([0.75, 1.0])
     assert result["auprc"] == pytest.approx([(1 + 2 / 3) / 2, 1.0])
@@ -86,14 +86,14 @@ def test_auroc_is_the_share_of_ordered_pairs(seed, count):
     positives, negatives = scores[labels], scores[~labels]
     pairs = positives[:, None] - negatives
     expected = ((pairs > 0) + 0.5 * (pairs == 0)).mean()
-    assert metrics.test_metrics(labels, scores)["auroc"][0] == pytest.approx(expected)
+    assert metrics.score_predictions(labels, scores)["auroc"][0] == pytest.approx(expected)
 
 
 def test_unscorable_targets_are_skipped_and_named():
     rng = np.random.default_rng(0)
     labels = rng.random((20, 4)) < 0.5
     labels[:, 1], labels[:, 3] = False, True
-    result = metrics.test_metrics(labels, rng.random((20, 4), dtype=np.float32))
+    result = metrics.score_predictions(labels, rng.random((20, 4), dtype=np.float32))
     assert (result["num_targets"], result["num_scored"], result["num_unscorable"]) == (4, 2, 2)
     assert result["unscorable"] == [1, 3]
     assert result["auroc"][1] is result["auprc"][3] is None
@@ -103,7 +103,7 @@ def test_unscorable_targets_are_skipped_and_named():
 
 @pytest.mark.parametrize("labels", [np.zeros((5, 2), bool), np.ones((5, 2), bool)])
 def test_nothing_scorable_gives_null_and_valid_json(labels):
-    result = metrics.test_metrics(labels, np.zeros((5, 2), np.float32))
+    result = metrics.score_predictions(labels, np.zeros((5, 2), np.float32))
     assert result["summary"]["median_auroc"] is None
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert "-" in metrics.format_metrics(result)
@@ -114,7 +114,7 @@ def test_deepsea_categories():
     labels = np.resize([True, False], (6, 919)) ^ (np.arange(6)[:, None] // 2 == 1)
     labels[:, 598] = False
     scores = rng.random((6, 919), dtype=np.float32)
-    result = metrics.test_metrics(labels, scores)
+    result = metrics.score_predictions(labels, scores)
     categories = result["categories"]
     assert {name: c["num_scored"] for name, c in categories.items()} == {
         "DNase": 125,
@@ -142,12 +142,12 @@ def test_predictions_that_are_no_numbers_are_refused(value):
     scores = np.zeros((4, 70), np.float32)
     scores[2, 66] = value
     with pytest.raises(ValueError, match="target 66 hold NaN or infinity"):
-        metrics.test_metrics(np.zeros((4, 70), bool), scores)
+        metrics.score_predictions(np.zeros((4, 70), bool), scores)
 
 
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match=r"\(4, 2\).*\(4, 3\)"):
-        metrics.test_metrics(np.zeros((4, 2), bool), np.zeros((4, 3), np.float32))
+        metrics.score_predictions(np.zeros((4, 2), bool), np.zeros((4, 3), np.float32))
 
 
 def test_reverse_complements_are_averaged():

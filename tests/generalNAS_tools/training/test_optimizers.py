@@ -1,26 +1,26 @@
 import math
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from generalNAS_tools.runs.options import Clipping, WeightOptions
 from generalNAS_tools.training.optimizers import (
-    Clipping,
+    clip_gradients,
     cosine_schedule,
     split_parameters,
     step_schedule,
     weight_optimizer,
 )
 
-ARGS = SimpleNamespace(
+OPTIONS = WeightOptions(
     cnn_lr=0.1,
     rhn_lr=8.0,
     momentum=0.9,
     cnn_weight_decay=0.01,
     rhn_weight_decay=0.0,
     learning_rate_min=0.001,
-    epochs=4,
     clip=0.25,
     one_clip=True,
     conv_clip=5.0,
@@ -58,7 +58,7 @@ def test_only_the_rhn_s_own_weights_are_in_its_group():
 
 def test_two_steps_by_hand():
     network = Tiny()
-    optimizer = weight_optimizer(network, ARGS)
+    optimizer = weight_optimizer(network, OPTIONS)
     head, rhn, velocity = 3.0, 2.0, None
     for gradient in (0.5, -0.2):
         network.set_gradients(gradient, gradient)
@@ -72,8 +72,8 @@ def test_two_steps_by_hand():
 
 
 def test_the_cosine_ends_at_the_minimum():
-    optimizer = weight_optimizer(Tiny(), ARGS)
-    schedule = cosine_schedule(optimizer, ARGS)
+    optimizer = weight_optimizer(Tiny(), OPTIONS)
+    schedule = cosine_schedule(optimizer, OPTIONS, epochs=4)
     for epoch in range(5):
         for group, start in zip(optimizer.param_groups, (0.1, 8.0), strict=True):
             expected = 0.001 + (start - 0.001) * (1 + math.cos(math.pi * epoch / 4)) / 2
@@ -83,8 +83,8 @@ def test_the_cosine_ends_at_the_minimum():
 
 
 def test_the_cosine_of_a_stage_of_its_own_length():
-    optimizer = weight_optimizer(Tiny(), ARGS)
-    schedule = cosine_schedule(optimizer, ARGS, epochs=1)
+    optimizer = weight_optimizer(Tiny(), OPTIONS)
+    schedule = cosine_schedule(optimizer, OPTIONS, epochs=1)
     optimizer.step()
     schedule.step()
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.001, 0.001])
@@ -92,13 +92,13 @@ def test_the_cosine_of_a_stage_of_its_own_length():
 
 def test_a_run_longer_than_the_cosine_stays_at_its_minimum():
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.2)
-    schedule = cosine_schedule(optimizer, ARGS)
+    schedule = cosine_schedule(optimizer, OPTIONS, epochs=4)
     rates = []
     for _ in range(9):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         step_schedule(schedule)
-    lowest, top = ARGS.learning_rate_min, 0.2
+    lowest, top = OPTIONS.learning_rate_min, 0.2
     for epoch, rate in enumerate(rates[:4]):
         expected = lowest + (top - lowest) * (1 + math.cos(math.pi * epoch / 4)) / 2
         assert math.isclose(rate, expected)
@@ -117,8 +117,7 @@ def test_a_run_longer_than_the_cosine_stays_at_its_minimum():
 def test_clipping_together_or_apart(one_clip, before, after):
     network = Tiny()
     network.set_gradients(*before)
-    args = SimpleNamespace(**vars(ARGS) | {"one_clip": one_clip})
-    Clipping.of(args).clip(network)
+    clip_gradients(network, replace(OPTIONS, one_clip=one_clip).clipping)
     assert network.gradients() == pytest.approx(after, rel=1e-5)
 
 
@@ -126,7 +125,7 @@ def test_clipping_takes_weights_without_gradients():
     network = Tiny()
     network.set_gradients(3.0, 4.0)
     network.rhnlike.grad = None
-    Clipping(0.25, 5.0, 0.25).clip(network)
+    clip_gradients(network, Clipping(0.25, 5.0, 0.25))
     assert network.head.weight.grad.item() == pytest.approx(0.15, rel=1e-5)
 
 
@@ -134,5 +133,5 @@ def test_clipping_apart_without_an_rhn():
     network = nn.Linear(1, 1)
     for parameter in network.parameters():
         parameter.grad = torch.full_like(parameter, 30.0)
-    Clipping(None, 5.0, 0.25).clip(network)
+    clip_gradients(network, Clipping(None, 5.0, 0.25))
     assert network.weight.grad.item() == pytest.approx(5 / math.sqrt(2), rel=1e-5)

@@ -62,10 +62,10 @@ def test_nothing_is_written_of_wrong_predictions(files):
     ],
 )
 def test_model_data_and_flags_must_fit(split, seq_size, message):
-    args = SimpleNamespace(seq_size=seq_size, model="m.pth")
+    model = SimpleNamespace(options=NetworkOptions(50, 7), path="m.pth")
     data = SimpleNamespace(seq_size=split[0], num_targets=split[1], path="t.mat")
     if message is None:
-        assert check_fit(NetworkOptions(50, 7), data, args) is None
+        assert check_fit(model, data, seq_size) is None
     else:
         with pytest.raises(ValueError, match=message):
-            check_fit(NetworkOptions(50, 7), data, args)
+            check_fit(model, data, seq_size)

@@ -1,4 +1,3 @@
-import argparse
 import signal
 
 import numpy as np
@@ -13,7 +12,6 @@ from generalNAS_tools.training.train_loop import (
     figures_row,
     predict,
     train_epoch,
-    validates,
 )
 from tests.generalNAS_tools.runs.run_cases import (
     CPU,
@@ -155,11 +153,8 @@ def test_progress_lines_stop_at_a_loss_that_is_not_finite(tmp_path):
         train(run, MemorySplit(10), loop_options(2, 9, report_freq=2), network=Network(np.nan))
 
 
-def test_rows_and_when_to_validate():
+def test_rows():
     row = figures_row(Figures(1.0, 0.5), None)
     assert row == {"train_loss": 1.0, "acc_train": 0.5, "valid_loss": None, "acc_valid": None}
     row = figures_row(Figures(1.0, 0.5), Figures(2.0, 0.25))
     assert (row["valid_loss"], row["acc_valid"]) == (2.0, 0.25)
-    for validation, expected in ((True, [2, 5]), (False, [])):
-        args = argparse.Namespace(validation=validation, report_validation=3)
-        assert [epoch for epoch in range(7) if validates(args, epoch)] == expected

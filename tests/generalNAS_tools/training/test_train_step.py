@@ -1,6 +1,3 @@
-import argparse
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import nn
@@ -8,9 +5,8 @@ from torch.nn.functional import binary_cross_entropy
 
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
-from generalNAS_tools.training.optimizers import Clipping
+from generalNAS_tools.runs.options import Clipping, LoopOptions
 from generalNAS_tools.training.train_step import (
-    LoopOptions,
     bce_loss,
     slowness,
     weight_loss,
@@ -88,19 +84,3 @@ def test_a_step_by_hand(largest, factor):
     assert logits.item() == 3.0
     assert not loss.requires_grad
     assert not logits.requires_grad
-
-
-def test_amp_runs_matrix_work_in_bfloat16():
-    x = torch.ones(2, 2)
-    for amp, dtype in ((True, torch.bfloat16), (False, torch.float32)):
-        with LoopOptions(1, 1, 0, CPU, amp=amp).autocast():
-            assert (x @ x).dtype == dtype
-
-
-def test_options_of_the_flags():
-    flags = {"batch_size": 3, "num_steps": 4, "seed": 5, "amp": True, "beta": 0.5}
-    clips = {"one_clip": False, "clip": 1.0, "conv_clip": 2.0, "rhn_clip": 3.0, "report_freq": 6}
-    args = argparse.Namespace(**flags, **clips)
-    expected = LoopOptions(3, 4, 5, CPU, True, 0.5, Clipping(None, 2.0, 3.0), 6)
-    assert LoopOptions.of_searched(args, CPU) == expected
-    assert LoopOptions.of(args, CPU) == replace(expected, beta=0.0, clipping=None)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-import darts_tools.alpha_course
-from darts_tools.alpha_course import AlphaCourse
+import darts_tools.alpha_history
+from darts_tools.alpha_history import AlphaHistory
 from darts_tools.alphas import Alphas
 from generalNAS_tools.files.checkpoints import load_weights, save_weights
 from generalNAS_tools.runs.run_files import RunFiles
@@ -14,7 +14,7 @@ from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE
 
 
 def course_of(seeds, course=None):
-    course = course or AlphaCourse()
+    course = course or AlphaHistory()
     expected = []
     for seed in seeds:
         alphas = Alphas(full_masks(), generator=torch.Generator().manual_seed(seed))
@@ -34,13 +34,13 @@ def test_a_course_survives_a_checkpoint_and_is_written(tmp_path, run, monkeypatc
     drawn = {}
     for name in ("draw_alphas", "draw_curves", "draw_genotype"):
         monkeypatch.setattr(
-            darts_tools.alpha_course,
+            darts_tools.alpha_history,
             name,
             lambda what, path, n=name, **_: drawn.update({n: path.name}),
         )
     first, before = course_of([1, 2])
     save_weights(tmp_path / "c.pt", first.state_dict())
-    second = AlphaCourse()
+    second = AlphaHistory()
     second.load_state_dict(load_weights(tmp_path / "c.pt"))
     _, after = course_of([3], second)
     second.draw(run, EXAMPLE)
@@ -58,7 +58,7 @@ def test_a_course_survives_a_checkpoint_and_is_written(tmp_path, run, monkeypatc
 
 def test_what_is_appended_is_a_copy():
     alphas = Alphas(full_masks())
-    course = AlphaCourse()
+    course = AlphaHistory()
     course.append(alphas)
     before = course.state_dict()["rnn"][0].clone()
     with torch.no_grad():
