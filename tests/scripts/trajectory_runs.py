@@ -54,8 +54,10 @@ STAGES = ALPHAS | {
     "dropout_rate": [0.4, 0.3, 0.2],
     "num_keep_cnn": [5, 3, 1],
     "num_keep_rnn": [4, 2, 1],
-    "max_skip_connects": 1,
+    "max_skip_connects": 0,
 }
+TIGHT = {"clip": 0.02}
+"""Also clips the alphas' gradients, whose norm is between 0.03 and 0.05 here."""
 SAMPLED = {"epochs": 3, "drop_path_prob": 0.3}
 BASELINE = LOOP | {"seq_size": 38, "epochs": 3, "patience": 0, "average_reverse_complement": False}
 
@@ -89,14 +91,18 @@ RUNS = {
     "darts_unrolled": Run(
         "train_genomicDARTS.py", _DARTS | TOGETHER | {"unrolled": True, "epochs": 2}
     ),
-    "pdarts": Run("train_genomicPDARTS.py", SEARCHED | STAGES | TOGETHER),
-    "cwp_darts": Run("train_genomicCWP_DARTS.py", SEARCHED | STAGES | TOGETHER),
+    "pdarts": Run("train_genomicPDARTS.py", SEARCHED | STAGES | TOGETHER | TIGHT | {"seed": 0}),
+    "cwp_darts": Run(
+        "train_genomicCWP_DARTS.py", SEARCHED | STAGES | TOGETHER | TIGHT | {"num_steps": 1}
+    ),
     "dep_darts": Run(
         "train_genomicDEP_DARTS.py",
         SEARCHED
         | STAGES
         | APART
-        | {"num_keep_cnn_edges": [4, 3], "num_keep_rnn_edges": [5, 3], "report_validation": 2},
+        | TIGHT
+        | {"num_keep_cnn_edges": [4, 3], "num_keep_rnn_edges": [5, 3]}
+        | {"num_steps": 1, "report_validation": 2},
     ),
     "osp": Run(
         "train_genomicOSP_NAS.py",
