@@ -2,12 +2,9 @@
 
 import contextlib
 import csv
-import io
-import logging
 import multiprocessing
 import os
 import runpy
-import signal
 import sys
 import time
 from pathlib import Path
@@ -19,13 +16,12 @@ import torch
 
 from generalNAS_tools.files.genotype_files import write_genotype
 from generalNAS_tools.search_space.genotypes import Genotype
+from tests.scripts.in_process import ROOT, command_line, run_script
 from tests.toy_bundle import write_toy_bundle
 
-ROOT = Path(__file__).parents[2]
 SEARCH = "train_genomicDARTS.py"
 FINAL = "generalNAS_tools/train_finalArchitecture.py"
 TEST = "generalNAS_tools/test_finalArchitecture.py"
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SEQ_SIZE = 24
 
 GENOTYPE = Genotype.of(
@@ -33,11 +29,6 @@ GENOTYPE = Genotype.of(
     reduce=[("skip_connect", 0), ("avg_pool_5", 1), ("dil_conv_9", 2), ("max_pool_5", 0)] * 2,
     rnn=[("tanh", 0), ("relu", 1), ("sigmoid", 0), ("identity", 2)] * 2,
 )
-
-
-class Outcome(NamedTuple):
-    code: int
-    stderr: str
 
 
 class Toy(NamedTuple):
@@ -56,22 +47,22 @@ class Toy(NamedTuple):
 
     def search(self, save_dir, **flags):
         """Command line of a small search."""
-        return _line(self._small(save_dir) | {"frozen_epochs": 1} | flags)
+        return command_line(self._small(save_dir) | {"frozen_epochs": 1} | flags)
 
     def sampled(self, save_dir, **flags):
         """Command line of a small search that samples."""
-        return _line(self._small(save_dir) | flags)
+        return command_line(self._small(save_dir) | flags)
 
     def final(self, save_dir, **flags):
         """Command line of a small final training."""
         path = self.folder / "genotype.npy"
         write_genotype(path, GENOTYPE)
-        return _line(self._small(save_dir) | {"genotype_file": path} | flags)
+        return command_line(self._small(save_dir) | {"genotype_file": path} | flags)
 
     def test(self, save_dir, model, **flags):
         """Command line of a test."""
         own = {"save_dir": save_dir, "save": "t", "model": model, "batch_size": 6, "device": "cpu"}
-        return _line(self.data_flags() | own | flags)
+        return command_line(self.data_flags() | own | flags)
 
     def _small(self, save_dir):
         return self.data_flags() | {
@@ -88,29 +79,10 @@ class Toy(NamedTuple):
         }
 
 
-def _line(flags):
-    return [f"--{name}={value}" for name, value in flags.items()]
-
-
 def run_here(script, line, *, pictures=False):
     """Runs a script in this process and puts everything global back as it was."""
-    argv, path, handlers = sys.argv, list(sys.path), list(logging.getLogger().handlers)
-    before = [signal.getsignal(number) for number in SIGNALS]
-    strict = torch.are_deterministic_algorithms_enabled()
-    stderr, code = io.StringIO(), 0
-    sys.argv = [script, *line]
-    try:
-        with contextlib.redirect_stderr(stderr), _pictures(pictures):
-            runpy.run_path(str(ROOT / script), run_name="__main__")
-    except SystemExit as leave:
-        code = leave.code
-    finally:
-        sys.argv, sys.path[:] = argv, path
-        for number, handler in zip(SIGNALS, before, strict=True):
-            signal.signal(number, handler)
-        logging.basicConfig(handlers=handlers, force=True)
-        torch.use_deterministic_algorithms(strict)
-    return Outcome(code, stderr.getvalue())
+    with _pictures(pictures):
+        return run_script(script, line)
 
 
 @contextlib.contextmanager

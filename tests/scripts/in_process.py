@@ -1,0 +1,50 @@
+"""Runs a script as it is, in this process; knows nothing of what the scripts are made of."""
+
+import contextlib
+import io
+import logging
+import runpy
+import signal
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+ROOT = Path(__file__).parents[2]
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Outcome(NamedTuple):
+    code: int
+    stderr: str
+
+
+def run_script(script, line):
+    """Runs a script in this process and puts everything global back as it was."""
+    argv, path, handlers = sys.argv, list(sys.path), list(logging.getLogger().handlers)
+    before = [signal.getsignal(number) for number in SIGNALS]
+    strict = torch.are_deterministic_algorithms_enabled()
+    stderr, code = io.StringIO(), 0
+    sys.argv = [script, *line]
+    try:
+        with contextlib.redirect_stderr(stderr):
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+    except SystemExit as leave:
+        code = leave.code
+    finally:
+        sys.argv, sys.path[:] = argv, path
+        for number, handler in zip(SIGNALS, before, strict=True):
+            signal.signal(number, handler)
+        logging.basicConfig(handlers=handlers, force=True)
+        torch.use_deterministic_algorithms(strict)
+    return Outcome(code, stderr.getvalue())
+
+
+def command_line(flags):
+    """The words of flags by name; a list is a flag with several values."""
+    words = []
+    for name, value in flags.items():
+        several = isinstance(value, list)
+        words += [f"--{name}", *map(str, value)] if several else [f"--{name}={value}"]
+    return words
