@@ -28,7 +28,7 @@ FINAL_SCRIPTS = {
     "generalNAS_tools.train_finalArchitecture",
     "generalNAS_tools.test_finalArchitecture",
 }
-SKIPPED = {"tests", "benchmarks", "data", "results"}
+SKIPPED = {"tests", "benchmarks", "build", "data", "results"}
 PICKLE_READER = "generalNAS_tools.files.pickled_genotypes"
 PICKLE_MODULES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
 PICKLE_ERRORS = {"UnpicklingError", "PicklingError", "PickleError"}
