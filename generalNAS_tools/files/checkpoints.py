@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write, check_file
 
 _DAMAGE = (
     pickle.UnpicklingError,
@@ -53,8 +53,7 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: the file is missing, damaged or holds anything but plain values.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; expected a model or checkpoint of this project")
+    check_file(path, "a model or checkpoint of this project")
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch itself doesn't look at the sums

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from generalNAS_tools.files.atomic_files import write_array
+from generalNAS_tools.files.atomic_files import check_file, write_array
 from generalNAS_tools.files.pickled_genotypes import unpickle_genotype
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 
@@ -24,8 +24,7 @@ def read_genotype(path: str | os.PathLike[str]) -> Genotype:
         ValueError: the file is missing, unreadable or holds no valid genotype.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"--genotype_file {path}: no such file; expected a genotype (.npy)")
+    check_file(path, "a genotype (.npy), see --genotype_file")
     if path.stat().st_size > MAX_GENOTYPE_BYTES:
         raise ValueError(f"{path}: {path.stat().st_size} bytes is too large for a genotype")
     try:

@@ -80,8 +80,9 @@ def test_a_run_s_name_is_its_own(files):
 
 
 def test_leftovers_of_this_run_alone_are_removed(tmp_path):
-    own = [".checkpoint-a.pt.12.part", ".darts_geno-a.npy.7.part", ".history-a.csv.1.part"]
-    others = [".checkpoint-b-a.pt.12.part", ".checkpoint-ab.pt.1.part", ".x.part", "y-a.pt.1.part"]
+    own = [".checkpoint-a.pt.h.12.part", ".darts_geno-a.npy.h.7.part", ".history-a.csv..1.part"]
+    others = [".checkpoint-b-a.pt.h.12.part", ".checkpoint-ab.pt.h.1.part", ".x.part"]
+    others += ["y-a.pt.h.1.part", ".checkpoint-a.csv.pt.h.1.part"]
     for name in own + others:
         (tmp_path / name).write_text("half")
     RunFiles(str(tmp_path), save="a", method="darts")._lock.close()
