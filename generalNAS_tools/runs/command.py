@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from generalNAS_tools.data.deepsea_data import Splits, load_splits
+from generalNAS_tools.files.progress import STDERR, keep_descriptors
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.options import network_options
 from generalNAS_tools.runs.run_directory import RunDirectory, Stopped
@@ -119,12 +120,13 @@ def seed_everything(seed: int) -> None:
 
 def run_command(main: Callable[[], None]) -> None:
     """Runs a script: bad input is one line and exit code 2, a signal 128 and its number."""
+    keep_descriptors()
     # A run resumed between its last step and its epoch's end moves the schedule first, rightly.
     warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
     try:
         main()
     except ValueError as error:
-        sys.stderr.write(" ".join(str(error).split()) + "\n")
+        STDERR.write(" ".join(str(error).split()) + "\n")
         logging.getLogger(__name__).debug("bad input", exc_info=True)
         sys.exit(BAD_INPUT)
     except Stopped as stop:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from generalNAS_tools.files.progress import STDERR
 from generalNAS_tools.networks.frame import NetworkOptions
 
 
@@ -14,7 +15,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the one line, without the usage, and leaves."""
-        sys.stderr.write(f"{self.prog}: error: {' '.join(message.split())}\n")
+        STDERR.write(f"{self.prog}: error: {' '.join(message.split())}\n")
         sys.exit(2)
 
 
