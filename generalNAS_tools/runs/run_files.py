@@ -1,5 +1,6 @@
 """The files of a run: their names, their folder, and how each is written."""
 
+import contextlib
 import csv
 import io
 import json
@@ -37,7 +38,6 @@ class RunFiles:
             raise ValueError(f"--save {save!r}: expected a name without a slash")
         self.folder, self.save, self.method = Path(folder), save, method
         self._lock = self._claim_folder()
-        self._remove_leftovers()
 
     def path(self, name: str, ending: str = "npy") -> Path:
         """Path of one of the run's files."""
@@ -82,7 +82,9 @@ class RunFiles:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = path.open("w")
-            if not lock_file(lock):
+            if lock_file(lock):
+                self._remove_leftovers()
+            else:
                 log.warning("%s: no locks here, so don't run this twice at a time", path)
         except BlockingIOError as error:
             lock.close()
@@ -98,4 +100,5 @@ class RunFiles:
         name = re.compile(rf"\.[^-]+-{re.escape(self.save)}\.[a-z]+\.[^.]*\.[^.]+\.part")
         for path in self.folder.glob(".*.part"):
             if name.fullmatch(path.name):
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink()

@@ -1,4 +1,5 @@
 import contextlib
+import fcntl
 import struct
 
 import h5py
@@ -165,6 +166,14 @@ def test_v73_variables_of_another_class_are_named(tmp_path, name, message):
     assert message in refusal(path, name)
     with open_mat(path, ["x"]) as (array,):  # the odd ones beside it don't matter
         assert array.shape == (2, 3)
+
+
+def test_v73_is_read_where_it_cannot_be_locked(tmp_path):
+    write_odd(tmp_path / "a.mat")
+    with (tmp_path / "a.mat").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with open_mat(tmp_path / "a.mat", ["x"]) as (array,):
+            assert array.shape == (2, 3)
 
 
 def test_v73_labels_of_one_axis(tmp_path):

@@ -1,7 +1,10 @@
+import errno
+import fcntl
 import json
 import logging
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import generalNAS_tools.data.cache_header
 from generalNAS_tools.data.cache_header import HEADER_BYTES
 from generalNAS_tools.data.packed_cache import packed_cache
 from tests.toy_bundle import toy_arrays, write_v5, write_v73
@@ -128,6 +132,73 @@ def test_a_stale_cache_is_made_anew(source):
     np.testing.assert_array_equal(
         records_of(packed_cache(source, "train")), expected_records(x, labels)
     )
+
+
+def write_at_time_1(path, seed):
+    x, labels = toy_arrays(10, 8, 3, seed=seed)
+    write_v5(path, "train", x, labels, compressed=False)
+    os.utime(path, (1, 1))
+    return expected_records(x, labels)
+
+
+def test_other_data_of_equal_size_and_time(tmp_path):
+    source, other, link = tmp_path / "a.mat", tmp_path / "b.mat", tmp_path / "link.mat"
+    write_at_time_1(source, 1)
+    packed_cache(source, "train")
+    records = write_at_time_1(source, 2)
+    np.testing.assert_array_equal(records_of(packed_cache(source, "train")), records)
+    link.symlink_to(source)
+    packed_cache(link, "train")
+    records = write_at_time_1(other, 3)
+    link.unlink()
+    link.symlink_to(other)
+    np.testing.assert_array_equal(records_of(packed_cache(link, "train")), records)
+
+
+def test_the_same_data_at_another_place_are_not_packed_again(tmp_path, monkeypatch):
+    source = tmp_path / "a.mat"
+    write_at_time_1(source, 1)
+    before = packed_cache(source, "train").path.stat()
+    shutil.copy2(source, tmp_path / "copy.mat")
+    (tmp_path / "copy.mat").replace(source)
+    assert packed_cache(source, "train").path.stat().st_ino == before.st_ino
+    monkeypatch.setattr(generalNAS_tools.data.cache_header, "_checksum", None)
+    packed_cache(source, "train")  # by its new stamp, without a look at the content
+
+
+def test_what_a_killed_packer_left_goes_even_if_nothing_is_packed(source):
+    path = packed_cache(source, "train").path
+    dead = path.with_name(f".{path.name}.h.1.part")
+    alive = path.with_name(f".{path.name}.h.2.part")
+    for leftover in (dead, alive):
+        leftover.write_bytes(b"half")
+        os.utime(leftover, (1, 1))
+    with alive.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        packed_cache(source, "train")
+        assert not dead.exists()
+        assert alive.exists()
+
+
+@pytest.mark.parametrize("name", ["open", "is_file"])
+def test_a_cache_that_may_not_be_read(source, monkeypatch, name):
+    path = packed_cache(source, "train").path
+    original = getattr(Path, name)
+
+    def refuse(self, *arguments, **options):
+        if self == path:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, name, refuse)
+    with pytest.raises(ValueError, match=f"^{path}: Permission denied; .*--cache_dir$"):
+        packed_cache(source, "train")
+
+
+def test_a_name_too_long_for_a_cache(tmp_path):
+    path = write_v5(tmp_path / f"{'n' * 245}.mat", "train", *toy_arrays(4, 8, 2))
+    with pytest.raises(ValueError, match=r"packed: File name too long.*|can't be written"):
+        packed_cache(path, "train")
 
 
 def damages():

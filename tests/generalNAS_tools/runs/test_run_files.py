@@ -1,4 +1,7 @@
 import csv
+import errno
+import fcntl
+import os
 import resource
 
 import numpy as np
@@ -87,6 +90,26 @@ def test_leftovers_of_this_run_alone_are_removed(tmp_path):
         (tmp_path / name).write_text("half")
     RunFiles(str(tmp_path), save="a", method="darts")._lock.close()
     assert {path.name for path in tmp_path.iterdir()} == {*others, ".a.lock"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    (tmp_path / ".checkpoint-a.pt.h.12.part").write_text("whose?")
+    for _ in range(2):
+        caplog.clear()
+        files = RunFiles(str(tmp_path), save="a", method="darts")
+        files.write_array("x", [1.0])
+        assert len(caplog.records) == 1
+        assert f"{tmp_path}/.a.lock: no locks here" in caplog.text
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".a.lock",
+        ".checkpoint-a.pt.h.12.part",
+        "x-a.npy",
+    }
 
 
 @pytest.mark.parametrize("save", ["", "a/b", "/a"])
