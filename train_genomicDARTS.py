@@ -5,71 +5,71 @@ alphas on a validation batch, then the weights on a training batch; after the la
 strongest operations become the genotype (Liu et al., DARTS, ICLR 2019).
 """
 
-import argparse
 import logging
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
-from darts_tools.alpha_course import AlphaCourse
+from darts_tools.alpha_history import AlphaHistory
 from darts_tools.alphas import Alphas
 from darts_tools.derivation import derive_genotype, warn_if_collapsed
-from darts_tools.search_stage import AlphaOptions, search_epoch, start_stage
+from darts_tools.search_stage import AlphaOptions, AlphaRule, search_epoch, start_stage
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.runs.command import run_command, set_up
+from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.flags import flag, parse_options, switch, whole
 from generalNAS_tools.runs.options import (
-    add_alpha_options,
-    add_boolean,
-    add_data_options,
-    add_network_options,
-    add_run_options,
-    add_weight_options,
-    make_parser,
-    whole,
+    DataOptions,
+    FrameOptions,
+    LengthOptions,
+    RunOptions,
+    WeightOptions,
 )
 from generalNAS_tools.search_space.edge_masks import full_masks
 
 log = logging.getLogger(__name__)
 
 
-def parse_options() -> argparse.Namespace:
+@dataclass(frozen=True, kw_only=True)
+class DARTSOptions:
+    """What genomeDARTS alone has."""
+
+    title: ClassVar = "alphas"
+    frozen_epochs: int = flag(whole(0), 5, "first epochs without alpha steps")
+    unrolled: bool = switch(False, "second-order alpha steps")
+
+
+class Options(NamedTuple):
     """The flags of this script."""
-    parser = make_parser(__doc__)
-    add_data_options(parser)
-    add_network_options(parser)
-    add_weight_options(parser)
-    add_run_options(parser, save_dir="results/darts_search")
-    group = add_alpha_options(parser, learning_rate=3e-3)
-    group.add_argument(
-        "--frozen_epochs", type=whole(0), default=5, help="first epochs without alpha steps"
-    )
-    add_boolean(group, "unrolled", default=False, help="second-order alpha steps")
-    return parser.parse_args()
+
+    data: DataOptions
+    network: FrameOptions
+    length: LengthOptions
+    weights: WeightOptions
+    run: RunOptions
+    alphas: AlphaOptions
+    search: DARTSOptions
 
 
 def main() -> None:
     """Searches and writes the genotype."""
-    args = parse_options()
-    setup = set_up(args, "darts")
-    run = setup.run
-    stage = start_stage(
-        Supernet(full_masks(), setup.network),
-        Alphas(full_masks()),
-        setup,
-        args=args,
-        epochs=args.epochs,
-        alpha_options=AlphaOptions(unrolled=args.unrolled),
-    )
-    course = AlphaCourse()
-    run.clock.total_epochs = args.epochs
-    run.track(**stage.stateful(), course=course)
+    options = parse_options(Options, __doc__, save_dir="results/darts_search")
+    epochs, frozen_epochs = options.length.epochs, options.search.frozen_epochs
+    setup = set_up_search(options, "darts")
+    run, history = setup.run, AlphaHistory()
+    run.clock.total_epochs = epochs
+    supernet, alphas = Supernet(full_masks(), setup.network), Alphas(full_masks())
+    rule = AlphaRule(unrolled=options.search.unrolled)
+    stage = start_stage(supernet, alphas, setup, options=options, epochs=epochs, rule=rule)
+    run.track(**stage.stateful(), alpha_history=history)
 
-    for epoch in run.epochs(args.epochs):
-        row = search_epoch(stage, setup, args, epoch=epoch, frozen=epoch < args.frozen_epochs)
-        course.append(stage.alphas)
-        log.info("genotype: %s", derive_genotype(stage.alphas.edge_weights()).to_json())
+    for epoch in run.epochs(epochs):
+        row = search_epoch(stage, setup, epoch=epoch, frozen=epoch < frozen_epochs)
+        history.append(alphas)
+        log.info("genotype: %s", derive_genotype(alphas.edge_weights()).to_json())
         run.end_epoch(row)
 
-    genotype = derive_genotype(stage.alphas.edge_weights())
+    genotype = derive_genotype(alphas.edge_weights())
     warn_if_collapsed(genotype)
-    course.draw(run, genotype)
+    history.draw(run, genotype)
     run.files.write_genotype(genotype)
 
 

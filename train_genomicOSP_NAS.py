@@ -6,20 +6,20 @@ whose removal hurt most leave for good, and what is left trains on. The last rem
 jointly.
 """
 
-import argparse
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from generalNAS_tools.pictures.pictures import draw_curves, draw_genotype
-from generalNAS_tools.runs.command import run_command, set_up
+from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.flags import flag, parse_options, real, whole
 from generalNAS_tools.runs.options import (
-    add_data_options,
-    add_network_options,
-    add_run_options,
-    add_weight_options,
-    make_parser,
-    real,
-    whole,
+    DataOptions,
+    FrameOptions,
+    LengthOptions,
+    RunOptions,
+    WeightOptions,
 )
 from generalNAS_tools.search_space.edge_masks import Masks, genotype_from_masks
 from randomSearch_and_Hyperband_Tools.osp_masks import (
@@ -38,53 +38,64 @@ from randomSearch_and_Hyperband_Tools.removal_picture import draw_removals as dr
 from randomSearch_and_Hyperband_Tools.removals import RemovalHistory
 
 
-def parse_options() -> argparse.Namespace:
+@dataclass(frozen=True, kw_only=True)
+class RoundOptions:
+    """The rounds of removals."""
+
+    title: ClassVar = "rounds"
+    num_init_archs: int = flag(whole(0), 108, "operations per mask at the start")
+    pretrain_epochs: int = flag(
+        whole(1), 10, "epochs of the first supernet, on a cosine over --epochs"
+    )
+    num_ops: int = flag(whole(0), 7, "removals drawn per mask and round")
+    budget: int = flag(whole(1), 5, "epochs a round")
+    cnn_lr_decay: float = flag(real(0.0), 2e-4, "what --cnn_lr loses every round")
+    rhn_lr_decay: float = flag(real(0.0), 0.1, "what --rhn_lr loses every round")
+
+
+class Options(NamedTuple):
     """The flags of this script."""
-    parser = make_parser(__doc__)
-    add_data_options(parser)
-    add_network_options(parser)
-    add_weight_options(parser, epochs=60)
-    add_run_options(parser, save_dir="results/osp_search")
-    add = parser.add_argument_group("rounds").add_argument
-    add("--num_init_archs", type=whole(0), default=108, help="operations per mask at the start")
-    add("--pretrain_epochs", type=whole(1), default=10,
-        help="epochs of the first supernet, on a cosine over --epochs")  # fmt: skip
-    add("--num_ops", type=whole(0), default=7, help="removals drawn per mask and round")
-    add("--budget", type=whole(1), default=5, help="epochs a round")
-    add("--cnn_lr_decay", type=real(0.0), default=2e-4, help="what --cnn_lr loses every round")
-    add("--rhn_lr_decay", type=real(0.0), default=0.1, help="what --rhn_lr loses every round")
-    return parser.parse_args()
+
+    data: DataOptions
+    network: FrameOptions
+    length: LengthOptions
+    weights: WeightOptions
+    run: RunOptions
+    rounds: RoundOptions
 
 
 def main() -> None:
     """Searches and writes the genotype."""
-    args = parse_options()
-    num_rounds = planned_rounds(args.num_init_archs, args.num_ops)
-    start = initial_masks(np.random.default_rng(args.seed), args.num_init_archs)
-    setup = set_up(args, "osp")
+    options = parse_options(Options, __doc__, save_dir="results/osp_search", epochs=60)
+    rounds, seed = options.rounds, options.run.seed
+    num_rounds = planned_rounds(rounds.num_init_archs, rounds.num_ops)
+    start = masks = initial_masks(np.random.default_rng(seed), rounds.num_init_archs)
+    setup = set_up_search(options, "osp")
     run, history = setup.run, RemovalHistory()
-    run.clock.total_epochs = args.pretrain_epochs + num_rounds * args.budget
-    masks = Masks.from_lists(run.cursor["masks"]) if "masks" in run.cursor else start
+    run.clock.total_epochs = rounds.pretrain_epochs + num_rounds * rounds.budget
+    decay = {"cnn_lr_decay": rounds.cnn_lr_decay, "rhn_lr_decay": rounds.rhn_lr_decay}
     stage: OSPStage | None = None
+    lengths = [rounds.pretrain_epochs] + num_rounds * [rounds.budget]
 
-    for number in range(run.cursor.get("round", 0), num_rounds + 1):
-        cosine = args.budget if number > 0 else args.epochs
-        stage = start_round(masks, stage, setup, args=round_rates(args, number), epochs=cosine)
+    for number, epochs in run.through("round", lengths):
+        masks = Masks.from_lists(run.remember("masks", masks.to_lists))
+        weights = round_rates(options.weights, number, **decay)
+        cosine = epochs if number > 0 else options.length.epochs
+        stage = start_round(masks, stage, setup, weights=weights, epochs=cosine)
         run.track(**stage.stateful(), removals=history)
-        for epoch in run.epochs(args.budget if number > 0 else args.pretrain_epochs):
-            row = stage.epoch(setup, args, epoch)
+        for epoch in run.epochs(epochs):
+            row = stage.epoch(setup, epoch)
             run.end_epoch({"round": number, **row})
 
         if removals_left(masks) > 1:
-            rng = np.random.default_rng([args.seed, number + 1])
-            drawn = [draw_removals(mask, args.num_ops, rng) for mask in masks]
+            rng = np.random.default_rng([seed, number + 1])
+            drawn = [draw_removals(mask, rounds.num_ops, rng) for mask in masks]
             candidates = candidate_masks(masks, drawn)
             losses = [stage.loss_of(candidate, setup) for candidate in candidates]
             smaller = remove_all_but(masks, drawn, hurt_most(losses))
             history.add(number + 1, masks, candidates, losses=losses, after=smaller)
             history.write(run)
             masks = smaller
-            run.enter(round=number + 1, epoch=0, masks=masks.to_lists())
 
     assert stage is not None
     combinations = final_combinations(masks)

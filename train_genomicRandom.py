@@ -5,43 +5,56 @@ network for --epochs; its score is the validation F1 after the last one. At an e
 epochs this is the arm that every search should beat (Li & Talwalkar, UAI 2019).
 """
 
-import argparse
 import logging
+from typing import NamedTuple
 
 import numpy as np
 
 from generalNAS_tools.pictures.pictures import draw_genotype
-from generalNAS_tools.runs.command import run_command, set_up
+from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.flags import parse_options
+from generalNAS_tools.runs.options import (
+    DataOptions,
+    FrameOptions,
+    LengthOptions,
+    RunOptions,
+    WeightOptions,
+)
 from randomSearch_and_Hyperband_Tools.candidates import start_candidate, train_candidate
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
-from randomSearch_and_Hyperband_Tools.sampling_options import make_sampling_parser
+from randomSearch_and_Hyperband_Tools.sampling_options import SamplingOptions
 from randomSearch_and_Hyperband_Tools.score_pictures import draw_scores
 from randomSearch_and_Hyperband_Tools.scores import Scores
 
 log = logging.getLogger(__name__)
 
 
-def parse_options() -> argparse.Namespace:
+class Options(NamedTuple):
     """The flags of this script."""
-    return make_sampling_parser(
-        __doc__, save_dir="results/random_search", epochs=7, num_samples=20
-    ).parse_args()
+
+    data: DataOptions
+    network: FrameOptions
+    length: LengthOptions
+    weights: WeightOptions
+    run: RunOptions
+    sampling: SamplingOptions
 
 
 def main() -> None:
     """Searches and writes the genotype."""
-    args = parse_options()
-    genotypes = distinct_genotypes(np.random.default_rng(args.seed), args.num_samples)
-    setup = set_up(args, "random")
+    options = parse_options(Options, __doc__, save_dir="results/random_search", epochs=7)
+    epochs = options.length.epochs
+    rng = np.random.default_rng(options.run.seed)
+    genotypes = distinct_genotypes(rng, options.sampling.num_samples)
+    setup = set_up_search(options, "random")
     run, scores = setup.run, Scores()
-    run.clock.total_epochs = args.num_samples * args.epochs
+    run.clock.total_epochs = len(genotypes) * epochs
 
-    for number in range(run.cursor.get("candidate", 0), args.num_samples):
-        candidate = start_candidate(number, genotypes[number], setup, args=args)
+    for number, genotype in run.through("candidate", genotypes):
+        candidate = start_candidate(number, genotype, setup, options)
         run.track(**candidate.stateful(), scores=scores)
-        scores[number] = train_candidate(candidate, setup, args, epochs=args.epochs)
+        scores[number] = train_candidate(candidate, setup, epochs=epochs)
         scores.write(run, genotypes)
-        run.enter(candidate=number + 1, epoch=0)
         del candidate  # memory never holds two networks
 
     winner = scores.winner()

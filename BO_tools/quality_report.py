@@ -1,6 +1,5 @@
 """How well the surrogate predicts, iteration by iteration: kept in checkpoints, drawn, written."""
 
-import argparse
 import logging
 import math
 import os
@@ -11,11 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from BO_tools.predictor_quality import FOLDS, PredictorQuality, cross_validate
-from BO_tools.search_options import predictor_settings
 from generalNAS_tools.pictures.graph_drawing import DPI
 from generalNAS_tools.pictures.pictures import save_figure
 from generalNAS_tools.runs.command import Setup
 from opendomain_utils.archive import Archive
+from predictors.predictor_training import PredictorSettings
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ class QualityReport:
         self._rows: list[dict[str, Any]] = []
 
     def add(
-        self, iteration: int, archive: Archive, setup: Setup, *, args: argparse.Namespace
+        self, iteration: int, archive: Archive, setup: Setup, *, settings: PredictorSettings
     ) -> None:
         """Cross-validates the surrogate on the archive; logs, writes and draws the result."""
         if len({entry.score for entry in archive.entries}) == 1:
@@ -41,8 +40,8 @@ class QualityReport:
             return
         quality = cross_validate(
             archive.entries,
-            predictor_settings(args),
-            np.random.default_rng([args.seed, iteration, len(archive)]),
+            settings,
+            np.random.default_rng([setup.loop.seed, iteration, len(archive)]),
             device=setup.device,
         )
         log.info(

@@ -1,6 +1,5 @@
 """A round of genomeBONAS: architectures merged into one supernet, trained and scored with it."""
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from BO_tools.search_options import Options
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.command import Setup
@@ -17,7 +17,7 @@ from generalNAS_tools.search_space.edge_masks import Masks, masks_from_genotype
 from generalNAS_tools.search_space.genotypes import Genotype
 from generalNAS_tools.search_space.mixing import mask_mixing
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
-from generalNAS_tools.training.train_loop import evaluate, validates
+from generalNAS_tools.training.train_loop import evaluate
 from generalNAS_tools.training.train_step import Forward
 from generalNAS_tools.training.training_epoch import training_epoch
 from opendomain_utils.archive import ScoredArchitecture
@@ -30,19 +30,19 @@ class SharedTraining:
     Args:
         architectures: at least one.
         setup: data and options of the run.
-        args: learning rates, batch sizes, epochs and steps.
+        options: learning rates, batch sizes, epochs and steps.
     """
 
-    def __init__(
-        self, architectures: Sequence[Genotype], setup: Setup, args: argparse.Namespace
-    ) -> None:
-        self._setup, self._args = setup, args
+    def __init__(self, architectures: Sequence[Genotype], setup: Setup, options: Options) -> None:
+        self._setup, self._rounds = setup, options.rounds
         masks = merge_masks([masks_from_genotype(genotype) for genotype in architectures])
         self._mixing = mask_mixing(masks, setup.device)
         self.supernet = Supernet(masks, setup.network).to(setup.device)
-        self._optimizer = weight_optimizer(self.supernet, args)
+        self._optimizer = weight_optimizer(self.supernet, options.weights)
         self._optimizer.register_step_pre_hook(_fill_gradients)
-        self._schedule = cosine_schedule(self._optimizer, args)
+        self._schedule = cosine_schedule(
+            self._optimizer, options.weights, epochs=options.length.epochs
+        )
         self._subnets = [
             _subnet(genotype, self.supernet, setup.device) for genotype in architectures
         ]
@@ -58,14 +58,14 @@ class SharedTraining:
 
     def train_whole(self, epoch: int) -> dict[str, float | None]:
         """An epoch of all operations at once; gives the history columns."""
-        loop = replace(self._setup.loop, batch_size=self._args.super_batch_size)
+        loop = replace(self._setup.loop, batch_size=self._rounds.super_batch_size)
         return training_epoch(
             self.supernet,
             lambda x: self.supernet(x, self._mixing),
             self._optimizer,
             schedule=self._schedule,
             setup=self._setup._replace(loop=loop),
-            validate=validates(self._args, epoch),
+            validate=loop.validates(epoch),
         )
 
     def train_subnets(self) -> dict[str, float | None]:
@@ -73,7 +73,7 @@ class SharedTraining:
 
         There is no validation: each subnet wants BatchNorm statistics of its own, see `score`.
         """
-        loop = replace(self._setup.loop, batch_size=self._args.sub_batch_size, beta=0.0)
+        loop = replace(self._setup.loop, batch_size=self._rounds.sub_batch_size, beta=0.0)
         return training_epoch(
             self.supernet,
             lambda x: self._drawn(x),
@@ -96,7 +96,7 @@ class SharedTraining:
             self.supernet,
             forward,
             split=setup.splits.train,
-            steps=self._args.recalibration_steps,
+            steps=self._rounds.recalibration_steps,
             options=setup.loop,
         ):
             figures = evaluate(
@@ -107,7 +107,7 @@ class SharedTraining:
 
     def _draw(self, epoch: int, step: int, _: Batch) -> None:
         """Depends on nothing but seed, epoch and step, so resuming needs no state."""
-        rng = np.random.default_rng([self._args.seed, epoch, step])
+        rng = np.random.default_rng([self._setup.loop.seed, epoch, step])
         self._drawn = self._subnets[rng.integers(len(self._subnets))]
 
 

@@ -1,6 +1,5 @@
 """The archive that a run starts with or goes on from."""
 
-import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,35 +10,41 @@ from opendomain_utils.archive import Archive, ScoredArchitecture
 log = logging.getLogger(__name__)
 
 
-def read_inherited(args: argparse.Namespace) -> list[ScoredArchitecture]:
+def read_inherited(path: str | None) -> list[ScoredArchitecture]:
     """The scores of an earlier run that --archive names.
 
     Raises:
         ValueError: the file is missing or broken.
     """
-    if args.archive is None:
+    if path is None:
         return []
-    if not Path(args.archive).exists():
-        raise ValueError(f"--archive {args.archive}: no such file; expected an archive (.jsonl)")
-    return Archive(args.archive).entries
+    if not Path(path).exists():
+        raise ValueError(f"--archive {path}: no such file; expected an archive (.jsonl)")
+    return Archive(path).entries
 
 
 def start_archive(
-    run: RunDirectory, inherited: Sequence[ScoredArchitecture], args: argparse.Namespace
+    run: RunDirectory, inherited: Sequence[ScoredArchitecture], *, initial: int, restart: bool
 ) -> Archive:
     """The run's own table, archive-<save>.jsonl; a fresh run copies the inherited scores to it.
+
+    Args:
+        run: whose table it is.
+        inherited: scores of an earlier run.
+        initial: architectures of the initial design.
+        restart: throw away the table that an interrupted run left.
 
     Raises:
         ValueError: the table is broken, or empty although there is no initial design.
     """
     path = run.files.path("archive", "jsonl")
-    if args.restart:
+    if restart:
         path.unlink(missing_ok=True)
     archive = Archive(path)
-    for entry in [] if run.cursor else inherited:
+    for entry in [] if run.continues else inherited:
         if entry.genotype not in archive:
             archive.append(entry)
-    if not args.init_num and not archive.entries:
+    if not initial and not archive.entries:
         raise ValueError("--init_num 0: no scores to start with; expected an --archive that has")
     log.info("the archive holds %d scored architectures", len(archive))
     return archive

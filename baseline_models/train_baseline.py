@@ -3,58 +3,64 @@
 python baseline_models/train_baseline.py --model=DanQ --model_path=...
 """
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import torch
 
 from baseline_models.networks import BASELINES, baseline_optimizer, build_baseline
+from generalNAS_tools.data.deepsea_data import check_alike, open_split
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.runs.command import run_command, set_up
-from generalNAS_tools.runs.options import (
-    add_data_options,
-    add_final_options,
-    add_run_options,
-    add_test_options,
-    make_parser,
-    real,
-    whole,
-)
+from generalNAS_tools.runs.flags import flag, parse_options, real, whole
+from generalNAS_tools.runs.options import DataOptions, ModelOptions, RunOptions, StrandOptions
 from generalNAS_tools.training.final_training import train_final_network
 from generalNAS_tools.training.prediction_report import check_strands, write_test_report
 from generalNAS_tools.training.train_loop import predict
 
 
-def parse_options() -> argparse.Namespace:
+@dataclass(frozen=True, kw_only=True)
+class BaselineOptions:
+    """Which network, and how it is trained."""
+
+    title: ClassVar = None
+    model: str = flag(str, ..., "which network", choices=list(BASELINES))
+    epochs: int = flag(whole(1), 50, "epochs to train, at most")
+    learning_rate: float | None = flag(real(0.0), None, "default: the network's own")
+
+
+class Options(NamedTuple):
     """The flags of this script."""
-    parser = make_parser(__doc__)
-    add_data_options(parser)
-    add_run_options(parser, save_dir="results/baseline")
-    add_final_options(parser)
-    add_test_options(parser)
-    add = parser.add_argument
-    add("--model", required=True, choices=list(BASELINES), help="which network")
-    add("--epochs", type=whole(1), default=50, help="epochs to train, at most")
-    add("--learning_rate", type=real(0.0), default=None, help="default: the network's own")
-    return parser.parse_args()
+
+    data: DataOptions
+    run: RunOptions
+    trained: ModelOptions
+    strands: StrandOptions
+    baseline: BaselineOptions
 
 
 def main() -> None:
     """Trains with early stopping, then tests the best weights."""
-    args = parse_options()
-    setup = set_up(args, args.model, searched=False)
-    splits = setup.splits
-    size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
+    options = parse_options(Options, __doc__, save_dir="results/baseline")
+    data, baseline, name = options.data, options.baseline, options.baseline.model
+    average_strands = options.strands.average_reverse_complement
+    test = open_split(data.test_directory, "test", cache_dir=data.cache_dir)
+    extra = {"data of --test_directory": test.fingerprint}
+    setup = set_up(options, name, extra=extra)
+    train = setup.splits.train
+    check_alike(train, test)
+    size = {"seq_size": train.seq_size, "num_targets": train.num_targets}
     try:
-        network = build_baseline(args.model, **size).to(setup.device)
+        network = build_baseline(name, **size).to(setup.device)
     except ValueError as error:
-        raise ValueError(f"{splits.train.path}: {error}") from error
-    if args.average_reverse_complement:
-        check_strands(splits.test)
-    optimizer = baseline_optimizer(args.model, network, learning_rate=args.learning_rate)
+        raise ValueError(f"{train.path}: {error}") from error
+    if average_strands:
+        check_strands(test)
+    optimizer = baseline_optimizer(name, network, learning_rate=baseline.learning_rate)
 
     def forward(x: torch.Tensor) -> NetworkOutput:
         return NetworkOutput(network(x), None)
@@ -65,18 +71,14 @@ def main() -> None:
         optimizer,
         schedule=None,
         setup=setup,
-        args=args,
-        description={"baseline": args.model, **size},
+        epochs=baseline.epochs,
+        options=options.trained,
+        description={"baseline": name, **size},
     )
-    predictions, loss = predict(
-        network, forward, split=splits.test, options=setup.loop, run=setup.run
-    )
+    test.to_device(setup.device)
+    predictions, loss = predict(network, forward, split=test, options=setup.loop, run=setup.run)
     write_test_report(
-        setup.run.files,
-        splits.test,
-        predictions,
-        loss=loss,
-        average_strands=args.average_reverse_complement,
+        setup.run.files, test, predictions, loss=loss, average_strands=average_strands
     )
 
 

@@ -4,7 +4,6 @@ The plain form (tests/plain_forms) is what one would write first: a module per p
 loops over time steps and nodes. Prints a table and writes bench.json.
 """
 
-import argparse
 import json
 import multiprocessing
 import statistics
@@ -18,16 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.settings import benchmark_parser, options_of, seconds_of, set_up, write_report
+from benchmarks.settings import Options, seconds_of, write_report
 from darts_tools.alphas import Alphas
 from darts_tools.architect import without_gradients
 from generalNAS_tools.data.deepsea_data import Batch, open_split
 from generalNAS_tools.networks.final_network import FinalNetwork
-from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
+from generalNAS_tools.runs.flags import parse_options
 from generalNAS_tools.search_space.edge_masks import full_masks
-from generalNAS_tools.training.optimizers import Clipping, weight_optimizer
-from generalNAS_tools.training.train_step import LoopOptions, bce_loss, weight_step
+from generalNAS_tools.training.optimizers import weight_optimizer
+from generalNAS_tools.training.train_step import bce_loss, weight_step
 from randomSearch_and_Hyperband_Tools.random_genotypes import random_genotype
 from tests.plain_forms.network import PlainFinalNetwork, PlainSupernet
 from tests.toy_bundle import write_toy_bundle
@@ -48,71 +47,53 @@ class Pair(NamedTuple):
     fast: Callable[[], Any]
 
 
-def parse_options() -> argparse.Namespace:
-    """The flags of the benchmark."""
-    parser = benchmark_parser(
-        __doc__,
-        seq_size=1000,
-        num_targets=919,
-        batch_size=64,
-        repeats="timed runs of each form",
-        output="bench.json",
-    )
-    parser.add_argument("--amp", action="store_true", help="bfloat16 in the fast form")
-    return parser.parse_args()
-
-
 def main() -> None:
     """Measures everything."""
-    args = parse_options()
-    device = set_up(args)
-    results = measure_steps(args, device)
+    options = parse_options(Options, __doc__)
+    device = options.set_up()
+    results = measure_steps(options, device)
     for name, make in (("plain", PlainSupernet), ("fast", Supernet)):
-        results[f"peak memory of a weight step, {name} (MB)"] = peak_memory(make, args, device)
+        results[f"peak memory of a weight step, {name} (MB)"] = peak_memory(make, options, device)
     ratio = (
         results["peak memory of a weight step, fast (MB)"]
         / (results["peak memory of a weight step, plain (MB)"])
     )
     results["peak memory of a weight step (fast / plain)"] = round(ratio, 3)
-    results |= measure_data(args, device)
-    write_report(args, results)
+    results |= measure_data(options, device)
+    write_report(options, results)
     for name, value in results.items():
         sys.stdout.write(f"{name:55} {json.dumps(value)}\n")
 
 
-def random_batch(args: argparse.Namespace, device: torch.device) -> Batch:
+def random_batch(options: Options, device: torch.device) -> Batch:
     """Random DNA and labels."""
-    bases = torch.randint(4, (args.batch_size, args.seq_size), device=device)
+    bases = torch.randint(
+        4, (options.measuring.batch_size, options.measuring.seq_size), device=device
+    )
     x = nn.functional.one_hot(bases, 4).transpose(1, 2).float().contiguous()
-    labels = (torch.rand(args.batch_size, args.num_targets, device=device) < 0.05).float()
+    labels = (
+        torch.rand(options.measuring.batch_size, options.measuring.num_targets, device=device)
+        < 0.05
+    ).float()
     return Batch(x, labels)
 
 
-def loop_options(args: argparse.Namespace, device: torch.device, *, amp: bool) -> LoopOptions:
-    """How a step is done."""
-    return LoopOptions(
-        args.batch_size, 1, 0, device, amp=amp, beta=args.beta, clipping=Clipping.of(args)
-    )
-
-
-def measure_steps(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+def measure_steps(options: Options, device: torch.device) -> dict[str, Any]:
     """Ratios of the network steps."""
-    options, batch = options_of(args), random_batch(args, device)
-    pairs = supernet_pairs(args, options, batch) | final_pairs(args, options, batch)
-    return {name: ratio(pair, args, device, TARGETS.get(name)) for name, pair in pairs.items()}
+    batch = random_batch(options, device)
+    pairs = supernet_pairs(options, batch) | final_pairs(options, batch)
+    return {name: ratio(pair, options, device, TARGETS.get(name)) for name, pair in pairs.items()}
 
 
-def supernet_pairs(
-    args: argparse.Namespace, options: NetworkOptions, batch: Batch
-) -> dict[str, Pair]:
+def supernet_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
     """Weight step, alpha step, and both, of the full supernet."""
     device = batch.x.device
-    fast = Supernet(full_masks(), options).to(device)
-    plain = PlainSupernet(full_masks(), options).to(device).load_from(fast)
+    fast = Supernet(full_masks(), options.frame).to(device)
+    plain = PlainSupernet(full_masks(), options.frame).to(device).load_from(fast)
     alphas = Alphas(full_masks()).to(device)
 
     def alpha_fast() -> None:
-        with without_gradients(fast), loop_options(args, device, amp=args.amp).autocast():
+        with without_gradients(fast), options.loop(device, amp=options.measuring.amp).autocast():
             output = fast(batch.x, alphas.mixing_weights())
         torch.autograd.grad(bce_loss(output, batch), list(alphas.parameters()))
 
@@ -120,7 +101,7 @@ def supernet_pairs(
         alphas.zero_grad()
         bce_loss(plain(batch.x, alphas.mixing_weights()), batch).backward()
 
-    weights = weight_pair(args, plain, fast, batch, alphas=alphas)
+    weights = weight_pair(options, plain, fast, batch, alphas=alphas)
 
     def both(alpha: Callable[[], None], weight: Callable[[], Any]) -> Callable[[], None]:
         def run() -> None:
@@ -139,7 +120,7 @@ def supernet_pairs(
 
 
 def weight_pair(
-    args: argparse.Namespace,
+    options: Options,
     plain: nn.Module,
     fast: nn.Module,
     batch: Batch,
@@ -148,8 +129,8 @@ def weight_pair(
 ) -> Pair:
     """A weight step in both forms; the plain optimizer is torch's default one."""
     inputs = () if alphas is None else (tuple_of(alphas),)
-    fast_optimizer = weight_optimizer(fast, args)
-    plain_optimizer = weight_optimizer(plain, args, fused=False)
+    fast_optimizer = weight_optimizer(fast, options.weights)
+    plain_optimizer = weight_optimizer(plain, options.weights, fused=False)
 
     def step(network: nn.Module, optimizer: torch.optim.Optimizer, amp: bool) -> None:
         network.train()
@@ -158,11 +139,12 @@ def weight_pair(
             lambda x: network(x, *inputs),
             optimizer,
             batch=batch,
-            options=loop_options(args, batch.x.device, amp=amp),
+            options=options.loop(batch.x.device, amp=amp),
         )
 
     return Pair(
-        lambda: step(plain, plain_optimizer, False), lambda: step(fast, fast_optimizer, args.amp)
+        lambda: step(plain, plain_optimizer, False),
+        lambda: step(fast, fast_optimizer, options.measuring.amp),
     )
 
 
@@ -172,31 +154,33 @@ def tuple_of(alphas: Alphas) -> Any:
         return alphas.mixing_weights()
 
 
-def final_pairs(args: argparse.Namespace, options: NetworkOptions, batch: Batch) -> dict[str, Pair]:
+def final_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
     """Training step and inference of a random final network."""
     genotype = random_genotype(np.random.default_rng(0))
-    fast = FinalNetwork(genotype, options, drop_path=0.2).to(batch.x.device)
-    plain = PlainFinalNetwork(genotype, options, drop_path=0.2).to(batch.x.device).load_from(fast)
+    fast = FinalNetwork(genotype, options.frame, drop_path=0.2).to(batch.x.device)
+    plain = (
+        PlainFinalNetwork(genotype, options.frame, drop_path=0.2).to(batch.x.device).load_from(fast)
+    )
 
     def infer(network: nn.Module, amp: bool) -> Tensor:
         network.eval()
-        with torch.inference_mode(), loop_options(args, batch.x.device, amp=amp).autocast():
+        with torch.inference_mode(), options.loop(batch.x.device, amp=amp).autocast():
             return network(batch.x).logits
 
     return {
-        "final-network step": weight_pair(args, plain, fast, batch),
+        "final-network step": weight_pair(options, plain, fast, batch),
         "inference, final network": Pair(
-            lambda: infer(plain, False), lambda: infer(fast, args.amp)
+            lambda: infer(plain, False), lambda: infer(fast, options.measuring.amp)
         ),
     }
 
 
 def ratio(
-    pair: Pair, args: argparse.Namespace, device: torch.device, target: float | None
+    pair: Pair, options: Options, device: torch.device, target: float | None
 ) -> dict[str, Any]:
     """Median seconds of both forms, taken in turn after a warm-up, and their ratio."""
     seconds: dict[str, list[float]] = {"plain": [], "fast": []}
-    for repeat in range(args.repeats + 1):
+    for repeat in range(options.measuring.repeats + 1):
         for name, work in pair._asdict().items():
             taken = seconds_of(work, device)
             if repeat:
@@ -207,19 +191,19 @@ def ratio(
     return result | ({"cpu target": target} if target else {})
 
 
-def peak_memory(make: Callable[..., nn.Module], args: argparse.Namespace, device: Any) -> float:
+def peak_memory(make: Callable[..., nn.Module], options: Options, device: Any) -> float:
     """Peak memory that a weight step adds to weights and batch, in MB."""
     if device.type == "cuda":
-        return _step_memory(make, args, device)
+        return _step_memory(make, options, device)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_step_memory, (make, args, device))
+        return pool.apply(_step_memory, (make, options, device))
 
 
-def _step_memory(make: Callable[..., nn.Module], args: argparse.Namespace, device: Any) -> float:
-    torch.set_num_threads(args.threads)
-    batch = random_batch(args, device)
-    network = make(full_masks(), options_of(args)).to(device)
-    pair = weight_pair(args, network, network, batch, alphas=Alphas(full_masks()).to(device))
+def _step_memory(make: Callable[..., nn.Module], options: Options, device: Any) -> float:
+    torch.set_num_threads(options.measuring.threads)
+    batch = random_batch(options, device)
+    network = make(full_masks(), options.frame).to(device)
+    pair = weight_pair(options, network, network, batch, alphas=Alphas(full_masks()).to(device))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -237,12 +221,15 @@ def _resident(field: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
-def measure_data(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+def measure_data(options: Options, device: torch.device) -> dict[str, Any]:
     """Batch assembly from the packed cache, and opening 100,000 sequences."""
     count = 2000
     with tempfile.TemporaryDirectory() as folder:
         bundle = write_toy_bundle(
-            folder, num_train=count, seq_size=args.seq_size, num_targets=args.num_targets
+            folder,
+            num_train=count,
+            seq_size=options.measuring.seq_size,
+            num_targets=options.measuring.num_targets,
         )
         split = open_split(bundle.train, "train")
         floats = split.batch(torch.arange(count), torch.device("cpu"))
@@ -258,7 +245,7 @@ def measure_data(args: argparse.Namespace, device: torch.device) -> dict[str, An
             for part in order:
                 split.batch(part, device)
 
-        result = ratio(Pair(plain, fast), args, device, None)
+        result = ratio(Pair(plain, fast), options, device, None)
     result["sequences/s"] = round(64 * len(order) / result["fast"])
     return {"batch assembly (plain: float32 in memory)": result}
 

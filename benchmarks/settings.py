@@ -1,59 +1,62 @@
 """What all benchmarks share: their flags, the frame of the networks, and how they report."""
 
-import argparse
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 
 from generalNAS_tools.files.atomic_files import atomic_write
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.command import pick_device
-from generalNAS_tools.runs.options import (
-    add_network_options,
-    add_weight_options,
-    make_parser,
-    network_options,
-    whole,
-)
+from generalNAS_tools.runs.flags import as_config, flag, switch, whole
+from generalNAS_tools.runs.options import FrameOptions, LengthOptions, LoopOptions, WeightOptions
 
 
-def benchmark_parser(
-    description: str | None,
-    *,
-    seq_size: int,
-    num_targets: int,
-    batch_size: int,
-    repeats: str,
-    output: str,
-) -> argparse.ArgumentParser:
-    """A parser with the flags of every benchmark; `repeats` explains --repeats."""
-    parser = make_parser(description)
-    add_network_options(parser)
-    add_weight_options(parser)
-    add = parser.add_argument
-    add("--seq_size", type=whole(1), default=seq_size, help="sequence length in bp")
-    add("--num_targets", type=whole(1), default=num_targets, help="number of targets")
-    add("--batch_size", type=whole(2), default=batch_size, help="sequences a step")
-    add("--repeats", type=whole(1), default=3, help=repeats)
-    add("--threads", type=whole(1), default=torch.get_num_threads(), help="CPU threads")
-    add("--device", default="auto", help="cpu or cuda")
-    add("--output", default=output, help="where the figures go")
-    return parser
+@dataclass(frozen=True, kw_only=True)
+class MeasuringOptions:
+    """What is measured, and how often."""
+
+    title: ClassVar = None
+    seq_size: int = flag(whole(1), 1000, "sequence length in bp")
+    num_targets: int = flag(whole(1), 919, "number of targets")
+    batch_size: int = flag(whole(2), 64, "sequences a step")
+    repeats: int = flag(whole(1), 3, "timed runs of each kind of work")
+    threads: int = flag(whole(1), torch.get_num_threads(), "CPU threads")
+    device: str = flag(str, "auto", "cpu or cuda")
+    amp: bool = switch(False, "bfloat16 matrix work; in the fast form, where two are compared")
+    output: str = flag(str, "bench.json", "where the figures go")
 
 
-def set_up(args: argparse.Namespace) -> torch.device:
-    """Sets threads and seed, picks the device."""
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    return pick_device(args.device)
+class Options(NamedTuple):
+    """The flags of every benchmark."""
 
+    network: FrameOptions
+    length: LengthOptions
+    weights: WeightOptions
+    measuring: MeasuringOptions
 
-def options_of(args: argparse.Namespace) -> NetworkOptions:
-    """The frame of the measured networks."""
-    return network_options(args, seq_size=args.seq_size, num_targets=args.num_targets)
+    @property
+    def frame(self) -> NetworkOptions:
+        """The frame of the measured networks."""
+        chosen = self.measuring
+        return self.network.network(seq_size=chosen.seq_size, num_targets=chosen.num_targets)
+
+    def loop(self, device: torch.device, *, amp: bool = False) -> LoopOptions:
+        """How a step is done."""
+        weights = self.weights
+        size = self.measuring.batch_size
+        return LoopOptions(
+            size, 1, 0, device, amp=amp, beta=weights.beta, clipping=weights.clipping
+        )
+
+    def set_up(self) -> torch.device:
+        """Sets threads and seed, picks the device."""
+        torch.set_num_threads(self.measuring.threads)
+        torch.manual_seed(0)
+        return pick_device(self.measuring.device)
 
 
 def seconds_of(work: Callable[[], Any], device: torch.device) -> float:
@@ -65,8 +68,8 @@ def seconds_of(work: Callable[[], Any], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def write_report(args: argparse.Namespace, results: Any) -> None:
+def write_report(options: Any, results: Any) -> None:
     """Writes the figures and how they were obtained to --output, as JSON."""
-    report = {"settings": {**vars(args), "torch": torch.__version__}, "results": results}
-    with atomic_write(args.output) as file:
+    report = {"settings": {**as_config(options), "torch": torch.__version__}, "results": results}
+    with atomic_write(options.measuring.output) as file:
         file.write(json.dumps(report, indent=1).encode())

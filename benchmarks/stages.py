@@ -4,7 +4,6 @@ Random weights decide what is dropped, as the softmax weights do in a search. Th
 stages are timed in turn in one process; prints a table and writes it as JSON.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -16,14 +15,15 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.bench import loop_options, random_batch
-from benchmarks.settings import benchmark_parser, options_of, seconds_of, set_up, write_report
+from benchmarks.bench import random_batch
+from benchmarks.settings import Options, seconds_of, write_report
 from darts_tools.alphas import Alphas, EdgeWeights, active_weights, carry_alphas
 from darts_tools.discard_edges import discard_edges
 from darts_tools.stages import drop_primitives
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet, inherit_weights
+from generalNAS_tools.runs.flags import parse_options
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
 from generalNAS_tools.training.optimizers import weight_optimizer
 from generalNAS_tools.training.train_step import weight_step
@@ -42,27 +42,15 @@ class Stage(NamedTuple):
     weights: int
 
 
-def parse_options() -> argparse.Namespace:
-    """The flags of the benchmark."""
-    parser = benchmark_parser(
-        __doc__,
-        seq_size=200,
-        num_targets=100,
-        batch_size=8,
-        repeats="timed runs of each stage",
-        output="bench_stages.json",
-    )
-    parser.add_argument("--amp", action="store_true", help="bfloat16 matrix work")
-    return parser.parse_args()
-
-
 def main() -> None:
     """Measures all stages."""
-    args = parse_options()
-    device = set_up(args)
-    batch = random_batch(args, device)
-    searches = {method: make_stages(method, args, batch) for method in METHODS}
-    seconds = time_in_turn(searches, args.repeats, device)
+    options = parse_options(
+        Options, __doc__, seq_size=200, num_targets=100, batch_size=8, output="bench_stages.json"
+    )
+    device = options.set_up()
+    batch = random_batch(options, device)
+    searches = {method: make_stages(method, options, batch) for method in METHODS}
+    seconds = time_in_turn(searches, options.measuring.repeats, device)
     results = {
         method: [
             row(stage, stages[0], median=median, first=seconds[method][0])
@@ -70,7 +58,7 @@ def main() -> None:
         ]
         for method, stages in searches.items()
     }
-    write_report(args, results)
+    write_report(options, results)
     for method, rows in results.items():
         for number, values in enumerate(rows, start=1):
             sys.stdout.write(f"{method:10} stage {number}  {json.dumps(values)}\n")
@@ -99,17 +87,17 @@ def stage_masks(method: str) -> list[Masks]:
     return masks
 
 
-def make_stages(method: str, args: argparse.Namespace, batch: Batch) -> list[Stage]:
+def make_stages(method: str, options: Options, batch: Batch) -> list[Stage]:
     """The three stages of a search."""
     stages: list[Stage] = []
     before: tuple[Supernet, Alphas] | None = None
     for masks in stage_masks(method):
-        supernet, alphas = Supernet(masks, options_of(args)), Alphas(masks)
+        supernet, alphas = Supernet(masks, options.frame), Alphas(masks)
         if method == "CWP-DARTS" and before is not None:
             inherit_weights(supernet, before[0])
             alphas = carry_alphas(before[1], masks)
         before = supernet, alphas
-        step = step_of(supernet.to(batch.x.device), alphas.to(batch.x.device), args, batch)
+        step = step_of(supernet.to(batch.x.device), alphas.to(batch.x.device), options, batch)
         with FlopCounterMode(display=False) as counter:
             step()
         weights = sum(parameter.numel() for parameter in supernet.parameters())
@@ -118,11 +106,11 @@ def make_stages(method: str, args: argparse.Namespace, batch: Batch) -> list[Sta
 
 
 def step_of(
-    supernet: Supernet, alphas: Alphas, args: argparse.Namespace, batch: Batch
+    supernet: Supernet, alphas: Alphas, options: Options, batch: Batch
 ) -> Callable[[], tuple[Tensor, Tensor]]:
     """A weight step, the mixing weights as constants."""
-    optimizer = weight_optimizer(supernet, args)
-    options = loop_options(args, batch.x.device, amp=args.amp)
+    optimizer = weight_optimizer(supernet, options.weights)
+    loop = options.loop(batch.x.device, amp=options.measuring.amp)
     with torch.no_grad():
         mixing = alphas.mixing_weights()
     supernet.train()
@@ -130,7 +118,7 @@ def step_of(
     def forward(x: Tensor) -> NetworkOutput:
         return supernet(x, mixing)
 
-    return lambda: weight_step(supernet, forward, optimizer, batch=batch, options=options)
+    return lambda: weight_step(supernet, forward, optimizer, batch=batch, options=loop)
 
 
 def time_in_turn(

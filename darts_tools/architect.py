@@ -12,7 +12,9 @@ from generalNAS_tools.data.deepsea_data import Batch, PackedSplit, epoch_indices
 from generalNAS_tools.files.checkpoints import random_states, set_random_states
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.training.train_step import LoopOptions, bce_loss, weight_loss
+from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.training.optimizers import clip_gradients
+from generalNAS_tools.training.train_step import bce_loss, weight_loss
 
 FINITE_DIFFERENCE = 0.01
 """R of the DARTS paper: the step along the gradient is R over its norm."""
@@ -99,10 +101,10 @@ class Architect:
         ]
         self.supernet.load_state_dict(kept)
         step = FINITE_DIFFERENCE / nn.utils.get_total_norm(vector).clamp_min(TINY)
-        random = random_states()
+        random = random_states(self.options.device)
         above = self._shifted_gradients(train_batch, vector, step)
         self.supernet.load_state_dict(kept)
-        set_random_states(random)
+        set_random_states(random, self.options.device)
         below = self._shifted_gradients(train_batch, vector, -step)
         self.supernet.load_state_dict(kept)
         return [
@@ -117,7 +119,7 @@ class Architect:
         groups = self.weight_optimizer.param_groups
         before = [_norm(group["params"]) for group in groups]
         if self.options.clipping is not None:
-            self.options.clipping.clip(self.supernet)
+            clip_gradients(self.supernet, self.options.clipping)
         rates: dict[nn.Parameter, Tensor] = {}
         with torch.no_grad():
             for group, norm in zip(groups, before, strict=True):

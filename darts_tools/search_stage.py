@@ -1,8 +1,8 @@
 """One supernet with its alphas and everything that trains them: a stage of a search."""
 
-import argparse
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -13,14 +13,24 @@ from darts_tools.architect import Architect
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.command import Setup
+from generalNAS_tools.runs.flags import flag, real
+from generalNAS_tools.runs.options import WeightOptions
 from generalNAS_tools.runs.run_directory import Stateful
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
-from generalNAS_tools.training.train_loop import validates
 from generalNAS_tools.training.training_epoch import training_epoch
 
 
-class AlphaOptions(NamedTuple):
-    """How the alphas are stepped.
+@dataclass(frozen=True, kw_only=True)
+class AlphaOptions:
+    """How the alphas of a differentiable search are trained: the flags of their Adam."""
+
+    title: ClassVar = "alphas"
+    arch_lr: float = flag(real(0.0), 3e-3, "learning rate of their Adam")
+    arch_weight_decay: float = flag(real(0.0), 1e-3, "their weight decay")
+
+
+class AlphaRule(NamedTuple):
+    """What of the alphas' steps belongs to an algorithm.
 
     Attributes:
         betas: of Adam.
@@ -59,14 +69,26 @@ class SearchStage(NamedTuple):
         return self.supernet(x, mixing)
 
 
+class SearchCommand(Protocol):
+    """The options of a differentiable search."""
+
+    @property
+    def weights(self) -> WeightOptions:
+        """How the supernet's weights are trained."""
+
+    @property
+    def alphas(self) -> AlphaOptions:
+        """How the alphas are trained."""
+
+
 def start_stage(
     supernet: Supernet,
     alphas: Alphas,
     setup: Setup,
     *,
-    args: argparse.Namespace,
+    options: SearchCommand,
     epochs: int,
-    alpha_options: AlphaOptions,
+    rule: AlphaRule,
 ) -> SearchStage:
     """Moves a supernet and its alphas to the device and gives them fresh optimizers.
 
@@ -74,18 +96,18 @@ def start_stage(
         supernet: with fresh or inherited weights.
         alphas: fresh or carried on.
         setup: data and options of the run.
-        args: learning rates and weight decays.
+        options: learning rates and weight decays.
         epochs: length of the cosine schedule.
-        alpha_options: how the alphas are stepped.
+        rule: how the algorithm steps the alphas.
     """
     supernet.to(setup.device)
     alphas.to(setup.device)
-    optimizer = weight_optimizer(supernet, args)
+    optimizer = weight_optimizer(supernet, options.weights)
     adam = torch.optim.Adam(
         alphas.parameters(),
-        args.arch_lr,
-        betas=alpha_options.betas,
-        weight_decay=args.arch_weight_decay,
+        options.alphas.arch_lr,
+        betas=rule.betas,
+        weight_decay=options.alphas.arch_weight_decay,
     )
     architect = Architect(
         supernet,
@@ -94,22 +116,21 @@ def start_stage(
         weight_optimizer=optimizer,
         split=setup.splits.valid,
         options=setup.loop,
-        clip=alpha_options.clip,
-        unrolled=alpha_options.unrolled,
+        clip=rule.clip,
+        unrolled=rule.unrolled,
     )
-    schedule = cosine_schedule(optimizer, args, epochs=epochs)
+    schedule = cosine_schedule(optimizer, options.weights, epochs=epochs)
     return SearchStage(supernet, alphas, optimizer, schedule, architect)
 
 
 def search_epoch(
-    stage: SearchStage, setup: Setup, args: argparse.Namespace, *, epoch: int, frozen: bool
+    stage: SearchStage, setup: Setup, *, epoch: int, frozen: bool
 ) -> dict[str, float | None]:
     """Trains and validates for an epoch; gives its history columns.
 
     Args:
         stage: what is trained.
         setup: data and options of the run.
-        args: when to validate.
         epoch: the stage's epoch, from 0.
         frozen: leave the alphas as they are.
     """
@@ -119,6 +140,6 @@ def search_epoch(
         stage.optimizer,
         schedule=stage.schedule,
         setup=setup,
-        validate=validates(args, epoch),
+        validate=setup.loop.validates(epoch),
         before_step=None if frozen else stage.architect.step,
     )

@@ -1,23 +1,16 @@
 """Flags of the searches in stages (P-DARTS, CWP, DEP), checked against each other."""
 
-import argparse
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 from darts_tools.discard_edges import check_kept_edges
 from darts_tools.limit_skips import MAX_SKIPS
-from darts_tools.search_stage import AlphaOptions
+from darts_tools.search_stage import AlphaOptions, AlphaRule
 from darts_tools.stages import check_frozen_epochs, check_kept_primitives, per_stage
-from generalNAS_tools.runs.options import (
-    RATE,
-    add_alpha_options,
-    add_data_options,
-    add_network_options,
-    add_run_options,
-    add_weight_options,
-    make_parser,
-    whole,
-)
+from generalNAS_tools.runs.flags import RATE, flag, whole
+from generalNAS_tools.runs.options import DataOptions, FrameOptions, RunOptions, WeightOptions
 from generalNAS_tools.search_space.genotypes import (
     CNN_PRIMITIVES,
     EDGES_PER_CNN_NODE,
@@ -56,81 +49,82 @@ class StagePlan(NamedTuple):
         return self.dropout_rate * math.exp(-SKIP_DROPOUT_DECAY * (epoch - self.frozen_epochs))
 
 
-def make_stage_parser(
-    description: str | None,
-    *,
-    save_dir: str,
-    epochs: list[int],
-    frozen_epochs: list[int],
-    dropout_rates: list[float],
-) -> argparse.ArgumentParser:
-    """The parser of a search in stages, with its defaults; lists take one value or one a stage."""
-    parser = make_parser(description)
-    add_data_options(parser)
-    add_network_options(parser)
-    add_weight_options(parser, epochs=None)
-    add_run_options(parser, save_dir=save_dir)
-    add_alpha_options(parser, learning_rate=6e-4)
-    add = parser.add_argument_group("stages (one value, or one per stage)").add_argument
-    add("--epochs", type=whole(1), nargs="+", default=epochs, help="epochs")
-    add("--frozen_epochs", type=whole(0), nargs="+", default=frozen_epochs,
-        help="first epochs without alpha steps")  # fmt: skip
-    add("--dropout_rate", type=RATE, nargs="+", default=dropout_rates, help="skip dropout")
-    add("--num_keep_cnn", type=whole(1), nargs="+", default=[6, 3, 1],
-        help="primitives kept on every CNN edge after each stage")  # fmt: skip
-    add("--num_keep_rnn", type=whole(1), nargs="+", default=[3, 2, 1],
-        help="primitives kept on every RHN edge after each stage")  # fmt: skip
-    add("--max_skip_connects", type=whole(0, MAX_SKIPS), default=2,
-        help="skip connections allowed in the normal cell")  # fmt: skip
-    return parser
+@dataclass(frozen=True, kw_only=True)
+class StageOptions:
+    """The stages; a tuple holds one value for all of them, or one for each."""
+
+    title: ClassVar = "stages (one value, or one per stage)"
+    epochs: Sequence[int] = flag(whole(1), (25,), "epochs")
+    frozen_epochs: Sequence[int] = flag(whole(0), (10,), "first epochs without alpha steps")
+    dropout_rate: Sequence[float] = flag(RATE, (0.1, 0.2, 0.3), "skip dropout")
+    num_keep_cnn: Sequence[int] = flag(
+        whole(1), (6, 3, 1), "primitives kept on every CNN edge after each stage"
+    )
+    num_keep_rnn: Sequence[int] = flag(
+        whole(1), (3, 2, 1), "primitives kept on every RHN edge after each stage"
+    )
+    max_skip_connects: int = flag(
+        whole(0, MAX_SKIPS), 2, "skip connections allowed in the normal cell"
+    )
+
+    def plans(self) -> list[StagePlan]:
+        """One plan per stage.
+
+        Raises:
+            ValueError: the flags don't fit each other; names the flag.
+        """
+        check_kept_primitives(self.num_keep_cnn, len(CNN_PRIMITIVES), "--num_keep_cnn")
+        check_kept_primitives(self.num_keep_rnn, len(RHN_PRIMITIVES), "--num_keep_rnn")
+        count = len(self.num_keep_cnn)
+        if len(self.num_keep_rnn) != count:
+            raise ValueError(
+                f"--num_keep_rnn has {len(self.num_keep_rnn)} values; expected {count}, "
+                "as --num_keep_cnn"
+            )
+        epochs = per_stage(self.epochs, count, "--epochs")
+        frozen = per_stage(self.frozen_epochs, count, "--frozen_epochs")
+        check_frozen_epochs(epochs, frozen, "--frozen_epochs")
+        rates = per_stage(self.dropout_rate, count, "--dropout_rate")
+        columns = (epochs, frozen, rates, self.num_keep_cnn, self.num_keep_rnn)
+        return [StagePlan(*values) for values in zip(*columns, strict=True)]
 
 
-def add_edge_options(parser: argparse.ArgumentParser) -> None:
+@dataclass(frozen=True, kw_only=True)
+class EdgeOptions:
     """How many edges DEP-DARTS keeps after each stage but the last."""
-    add = parser.add_argument_group("edges (one value, or one per stage but the last)").add_argument
-    add("--num_keep_cnn_edges", type=whole(1), nargs="+", default=[4, 3], help="per CNN node")
-    add("--num_keep_rnn_edges", type=whole(1), nargs="+", default=[5, 3], help="per RHN node")
+
+    title: ClassVar = "edges (one value, or one per stage but the last)"
+    num_keep_cnn_edges: Sequence[int] = flag(whole(1), (4, 3), "per CNN node")
+    num_keep_rnn_edges: Sequence[int] = flag(whole(1), (5, 3), "per RHN node")
+
+    def kept(self, num_stages: int) -> list[tuple[int, int]]:
+        """Edges kept per CNN and RHN node after each stage but the last.
+
+        Raises:
+            ValueError: too few, rising, or not one number for each of these stages.
+        """
+        count = num_stages - 1
+        if not count:
+            return []
+        each = "stage but the last"
+        cnn = per_stage(self.num_keep_cnn_edges, count, "--num_keep_cnn_edges", each=each)
+        rnn = per_stage(self.num_keep_rnn_edges, count, "--num_keep_rnn_edges", each=each)
+        check_kept_edges(cnn, EDGES_PER_CNN_NODE, "--num_keep_cnn_edges")
+        check_kept_edges(rnn, 1, "--num_keep_rnn_edges")
+        return list(zip(cnn, rnn, strict=True))
 
 
-def stage_plans(args: argparse.Namespace) -> list[StagePlan]:
-    """One plan per stage.
+class StagedOptions(NamedTuple):
+    """The options of P-DARTS and CWP-DARTS."""
 
-    Raises:
-        ValueError: the flags don't fit each other; names the flag.
-    """
-    check_kept_primitives(args.num_keep_cnn, len(CNN_PRIMITIVES), "--num_keep_cnn")
-    check_kept_primitives(args.num_keep_rnn, len(RHN_PRIMITIVES), "--num_keep_rnn")
-    count = len(args.num_keep_cnn)
-    if len(args.num_keep_rnn) != count:
-        raise ValueError(
-            f"--num_keep_rnn has {len(args.num_keep_rnn)} values; expected {count}, "
-            "as --num_keep_cnn"
-        )
-    epochs = per_stage(args.epochs, count, "--epochs")
-    frozen = per_stage(args.frozen_epochs, count, "--frozen_epochs")
-    check_frozen_epochs(epochs, frozen, "--frozen_epochs")
-    rates = per_stage(args.dropout_rate, count, "--dropout_rate")
-    columns = (epochs, frozen, rates, args.num_keep_cnn, args.num_keep_rnn)
-    return [StagePlan(*values) for values in zip(*columns, strict=True)]
+    data: DataOptions
+    network: FrameOptions
+    weights: WeightOptions
+    run: RunOptions
+    alphas: AlphaOptions
+    stages: StageOptions
 
 
-def stage_alpha_options(args: argparse.Namespace) -> AlphaOptions:
+def staged_rule(weights: WeightOptions) -> AlphaRule:
     """How the alphas of a search in stages are stepped (Chen et al., P-DARTS, ICCV 2019)."""
-    return AlphaOptions(betas=ADAM_BETAS, clip=args.clip)
-
-
-def kept_edges(args: argparse.Namespace) -> list[tuple[int, int]]:
-    """Edges that DEP-DARTS keeps per CNN and RHN node after each stage but the last.
-
-    Raises:
-        ValueError: too few, rising, or not one number for each of these stages.
-    """
-    count = len(args.num_keep_cnn) - 1
-    if not count:
-        return []
-    each = "stage but the last"
-    cnn = per_stage(args.num_keep_cnn_edges, count, "--num_keep_cnn_edges", each=each)
-    rnn = per_stage(args.num_keep_rnn_edges, count, "--num_keep_rnn_edges", each=each)
-    check_kept_edges(cnn, EDGES_PER_CNN_NODE, "--num_keep_cnn_edges")
-    check_kept_edges(rnn, 1, "--num_keep_rnn_edges")
-    return list(zip(cnn, rnn, strict=True))
+    return AlphaRule(betas=ADAM_BETAS, clip=weights.clip)

@@ -2,7 +2,7 @@
 
 import logging
 
-from darts_tools.alpha_course import AlphaCourse
+from darts_tools.alpha_history import AlphaHistory
 from darts_tools.derivation import count_skips
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.search_space.genotypes import Genotype
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def write_staged_result(
-    chain: dict[int, Genotype], max_skips: int, *, run: RunDirectory, course: AlphaCourse
+    chain: dict[int, Genotype], max_skips: int, *, run: RunDirectory, history: AlphaHistory
 ) -> None:
     """Writes the genotype for every limit of skips, says which is chosen, and draws the search.
 
@@ -19,7 +19,7 @@ def write_staged_result(
         chain: genotypes by the largest number of skips in the normal cell.
         max_skips: the limit that chooses.
         run: where to.
-        course: the alphas over all stages.
+        history: the alphas over all stages.
     """
     derived = count_skips(chain[max(chain)])
     chosen = chain[max_skips]
@@ -32,5 +32,5 @@ def write_staged_result(
         max_skips,
         "kept as it is" if derived <= max_skips else f"cut to {count_skips(chosen)}",
     )
-    course.draw(run, chosen)
+    history.draw(run, chosen)
     run.files.write_genotype(chosen)

@@ -1,45 +1,52 @@
 """Writes a small synthetic bundle in DeepSEA's format (see data_generators/demo_bundle.py)."""
 
-import argparse
 import logging
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_generators.demo_bundle import DemoOptions, write_demo_bundle
 from generalNAS_tools.runs.command import run_command
-from generalNAS_tools.runs.options import add_boolean, make_parser, whole
+from generalNAS_tools.runs.flags import flag, parse_options, switch, whole
+
+DEFAULT = DemoOptions()
 
 
-def parse_options() -> argparse.Namespace:
-    """Reads the command line."""
-    parser = make_parser(__doc__)
-    add, default = parser.add_argument, DemoOptions()
-    add("--directory", default="data/demo", help="folder for train.mat, valid.mat, test.mat")
-    add("--num_train", type=whole(1), default=default.num_train, help="training sequences")
-    add("--num_valid", type=whole(1), default=default.num_valid, help="validation sequences")
-    add("--num_test", type=whole(1), default=default.num_test, help="test sequences")
-    add("--seq_size", type=whole(1), default=default.seq_size, help="length of a sequence in bp")
-    add("--num_targets", type=whole(1), default=default.num_targets, help="labels per sequence")
-    add("--seed", type=whole(0), default=default.seed, help="the same seed writes the same data")
-    add_boolean(
-        parser,
-        "shuffle_labels",
-        default=default.shuffle_labels,
-        help="permute the labels across sequences: a control in which nothing can be learned",
+@dataclass(frozen=True, kw_only=True)
+class BundleOptions:
+    """What is written, and where."""
+
+    title: ClassVar = None
+    directory: str = flag(str, "data/demo", "folder for train.mat, valid.mat, test.mat")
+    num_train: int = flag(whole(1), DEFAULT.num_train, "training sequences")
+    num_valid: int = flag(whole(1), DEFAULT.num_valid, "validation sequences")
+    num_test: int = flag(whole(1), DEFAULT.num_test, "test sequences")
+    seq_size: int = flag(whole(1), DEFAULT.seq_size, "length of a sequence in bp")
+    num_targets: int = flag(whole(1), DEFAULT.num_targets, "labels per sequence")
+    seed: int = flag(whole(0), DEFAULT.seed, "the same seed writes the same data")
+    shuffle_labels: bool = switch(
+        DEFAULT.shuffle_labels,
+        "permute the labels across sequences: a control in which nothing can be learned",
     )
-    add_boolean(parser, "overwrite", default=False, help="replace files that exist")
-    return parser.parse_args()
+    overwrite: bool = switch(False, "replace files that exist")
+
+
+class Options(NamedTuple):
+    """The flags of this script."""
+
+    bundle: BundleOptions
 
 
 def main() -> None:
     """Writes the bundle."""
-    args = parse_options()
+    bundle = parse_options(Options, __doc__).bundle
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    options = DemoOptions(*(getattr(args, field) for field in DemoOptions._fields))
-    write_demo_bundle(args.directory, options, overwrite=args.overwrite)
-    logging.getLogger(__name__).info("wrote a synthetic bundle into %s", args.directory)
+    options = DemoOptions(*(getattr(bundle, field) for field in DemoOptions._fields))
+    write_demo_bundle(bundle.directory, options, overwrite=bundle.overwrite)
+    logging.getLogger(__name__).info("wrote a synthetic bundle into %s", bundle.directory)
 
 
 if __name__ == "__main__":

@@ -3,59 +3,69 @@
 python generalNAS_tools/test_finalArchitecture.py --model=...
 """
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from generalNAS_tools.data.deepsea_data import open_split
 from generalNAS_tools.files.model_files import load_final_model
 from generalNAS_tools.runs.command import pick_device, run_command
+from generalNAS_tools.runs.flags import flag, parse_options
 from generalNAS_tools.runs.options import (
-    add_data_options,
-    add_network_options,
-    add_run_options,
-    add_test_options,
-    add_weight_options,
-    make_parser,
+    DataOptions,
+    FrameOptions,
+    LengthOptions,
+    LoopOptions,
+    RunOptions,
+    StrandOptions,
+    WeightOptions,
 )
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import open_log
 from generalNAS_tools.training.prediction_report import check_fit, check_strands, write_test_report
 from generalNAS_tools.training.train_loop import predict
-from generalNAS_tools.training.train_step import LoopOptions
 
 
-def parse_options() -> argparse.Namespace:
+@dataclass(frozen=True, kw_only=True)
+class TrainedModelOptions:
+    """What is tested."""
+
+    title: ClassVar = None
+    model: str = flag(str, ..., "the model (.pth) to test")
+
+
+class Options(NamedTuple):
     """The flags of this script; those of the network and its training are taken and unused."""
-    parser = make_parser(__doc__)
-    add_data_options(parser)
-    add_network_options(parser)
-    add_weight_options(parser)
-    add_run_options(parser, save_dir="results/test")
-    add_test_options(parser)
-    parser.add_argument("--model", required=True, help="the model (.pth) to test")
-    return parser.parse_args()
+
+    data: DataOptions
+    network: FrameOptions
+    length: LengthOptions
+    weights: WeightOptions
+    run: RunOptions
+    strands: StrandOptions
+    trained: TrainedModelOptions
 
 
 def main() -> None:
     """Predicts the whole test set and writes the report."""
-    args = parse_options()
-    model = load_final_model(args.model)
-    device = pick_device(args.device)
-    split = open_split(args.test_directory, "test", cache_dir=args.cache_dir)
-    check_fit(model.options, split, args)
-    if args.average_reverse_complement:
+    options = parse_options(Options, __doc__, save_dir="results/test")
+    data, average_strands = options.data, options.strands.average_reverse_complement
+    model = load_final_model(options.trained.model)
+    device = pick_device(options.run.device)
+    split = open_split(data.test_directory, "test", cache_dir=data.cache_dir)
+    check_fit(model, split, data.seq_size)
+    if average_strands:
         check_strands(split)
-    files = RunFiles(args.save_dir, save=args.save, method="test")
+    files = RunFiles(options.run.save_dir, save=options.run.save, method="test")
     open_log(files.path("log", "txt"))
     network = model.network.to(device)
     split.to_device(device)
-    predictions, loss = predict(network, network, split=split, options=LoopOptions.of(args, device))
-    write_test_report(
-        files, split, predictions, loss=loss, average_strands=args.average_reverse_complement
-    )
+    loop = LoopOptions.of(data, options.run, device)
+    predictions, loss = predict(network, network, split=split, options=loop)
+    write_test_report(files, split, predictions, loss=loss, average_strands=average_strands)
 
 
 if __name__ == "__main__":

@@ -3,57 +3,69 @@
 python generalNAS_tools/train_finalArchitecture.py --genotype_file=... --model_path=...
 """
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.files.model_files import describe
 from generalNAS_tools.networks.final_network import FinalNetwork
-from generalNAS_tools.runs.command import run_command, set_up
+from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.flags import RATE, flag, parse_options
 from generalNAS_tools.runs.options import (
-    RATE,
-    add_data_options,
-    add_final_options,
-    add_network_options,
-    add_run_options,
-    add_weight_options,
-    make_parser,
+    DataOptions,
+    FrameOptions,
+    LengthOptions,
+    ModelOptions,
+    RunOptions,
+    WeightOptions,
 )
 from generalNAS_tools.training.final_training import train_final_network
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
 
 
-def parse_options() -> argparse.Namespace:
+@dataclass(frozen=True, kw_only=True)
+class GenotypeOptions:
+    """What is trained."""
+
+    title: ClassVar = None
+    genotype_file: str = flag(str, ..., "the genotype (.npy) to train")
+    drop_path_prob: float = flag(RATE, 0.2, "rate of drop path")
+
+
+class Options(NamedTuple):
     """The flags of this script."""
-    parser = make_parser(__doc__)
-    add_data_options(parser)
-    add_network_options(parser)
-    add_weight_options(parser)
-    add_run_options(parser, save_dir="results/final")
-    add_final_options(parser)
-    parser.add_argument("--genotype_file", required=True, help="the genotype (.npy) to train")
-    parser.add_argument("--drop_path_prob", type=RATE, default=0.2, help="rate of drop path")
-    return parser.parse_args()
+
+    data: DataOptions
+    network: FrameOptions
+    length: LengthOptions
+    weights: WeightOptions
+    run: RunOptions
+    model: ModelOptions
+    genotype: GenotypeOptions
 
 
 def main() -> None:
     """Trains, validates after each epoch, saves the best model."""
-    args = parse_options()
-    genotype = read_genotype(args.genotype_file)
-    setup = set_up(args, "final", extra={"genotype of --genotype_file": genotype.to_json()})
-    network = FinalNetwork(genotype, setup.network, drop_path=args.drop_path_prob)
+    options = parse_options(Options, __doc__, save_dir="results/final")
+    genotype = read_genotype(options.genotype.genotype_file)
+    extra = {"genotype of --genotype_file": genotype.to_json()}
+    setup = set_up_search(options, "final", extra=extra)
+    network = FinalNetwork(genotype, setup.network, drop_path=options.genotype.drop_path_prob)
     network.to(setup.device)
-    optimizer = weight_optimizer(network, args)
+    optimizer = weight_optimizer(network, options.weights)
+    epochs = options.length.epochs
     train_final_network(
         network,
         network,
         optimizer,
-        schedule=cosine_schedule(optimizer, args),
+        schedule=cosine_schedule(optimizer, options.weights, epochs=epochs),
         setup=setup,
-        args=args,
+        epochs=epochs,
+        options=options.model,
         description=describe(genotype, setup.network),
     )
 

@@ -1,6 +1,5 @@
 """Sampled architectures: trained one at a time, waiting for their turns on disk."""
 
-import argparse
 import logging
 import math
 import re
@@ -19,12 +18,11 @@ from generalNAS_tools.files.checkpoints import (
 )
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.runs.command import Setup
-from generalNAS_tools.runs.run_directory import Diverged, Stateful
-from generalNAS_tools.runs.run_files import RunFiles
+from generalNAS_tools.runs.run_directory import Diverged, RunDirectory, Stateful
 from generalNAS_tools.search_space.genotypes import Genotype
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
-from generalNAS_tools.training.train_loop import validates
 from generalNAS_tools.training.training_epoch import training_epoch
+from randomSearch_and_Hyperband_Tools.sampling_options import SamplingCommand
 from randomSearch_and_Hyperband_Tools.scores import Score
 
 log = logging.getLogger(__name__)
@@ -43,11 +41,20 @@ class Candidate(NamedTuple):
         return {"network": self.network, "optimizer": self.optimizer, "schedule": self.schedule}
 
 
-class WaitingRoom:
-    """Files of the candidates that wait for their next turn, so that memory holds only one."""
+class CandidateStore:
+    """Files of the candidates that wait for their next turn, so that memory holds only one.
 
-    def __init__(self, files: RunFiles) -> None:
-        self._files = files
+    Args:
+        run: whose candidates they are; a fresh one removes what an earlier run of its name left.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._run, self._files, self._device = run, run.files, run.device
+        if not run.continues:
+            name = re.compile(rf"waiting_\d+-{re.escape(self._files.save)}\.pt")
+            for path in self._files.folder.glob("waiting_*"):
+                if name.fullmatch(path.name):
+                    path.unlink()
 
     def keep(self, candidate: Candidate) -> None:
         """Writes all that the candidate's next epoch depends on, atomically.
@@ -57,20 +64,22 @@ class WaitingRoom:
         """
         state = {name: target.state_dict() for name, target in candidate.stateful().items()}
         path = self._files.path(f"waiting_{candidate.number + 1}", "pt")
-        save_weights(path, state | {"random": random_states()})
+        save_weights(path, state | {"random": random_states(self._device)})
 
     def bring_back(self, candidate: Candidate) -> None:
-        """Puts a new candidate where `keep` found it.
+        """Puts a new candidate where `keep` found it, unless the checkpoint holds a later state.
 
         Raises:
             ValueError: its file is missing or damaged.
         """
+        if self._run.continues:
+            return
         path = self._files.path(f"waiting_{candidate.number + 1}", "pt")
         state = load_weights(path)
         try:
             for name, target in candidate.stateful().items():
                 target.load_state_dict(state[name])
-            set_random_states(state["random"])
+            set_random_states(state["random"], self._device)
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path}: doesn't fit its candidate; --restart") from error
 
@@ -79,48 +88,40 @@ class WaitingRoom:
         for number in numbers:
             self._files.path(f"waiting_{number + 1}", "pt").unlink(missing_ok=True)
 
-    def clear(self) -> None:
-        """Removes whatever an earlier run of this name has left."""
-        name = re.compile(rf"waiting_\d+-{re.escape(self._files.save)}\.pt")
-        for path in self._files.folder.glob("waiting_*"):
-            if name.fullmatch(path.name):
-                path.unlink()
-
 
 def start_candidate(
-    number: int, genotype: Genotype, setup: Setup, *, args: argparse.Namespace
+    number: int, genotype: Genotype, setup: Setup, options: SamplingCommand
 ) -> Candidate:
     """Builds a candidate's network; its weights depend on --seed and its number alone."""
-    rng = np.random.default_rng([args.seed, number + 1])
+    rng = np.random.default_rng([options.run.seed, number + 1])
     torch.manual_seed(int(rng.integers(2**63)))
-    network = FinalNetwork(genotype, setup.network, drop_path=args.drop_path_prob)
+    network = FinalNetwork(genotype, setup.network, drop_path=options.sampling.drop_path_prob)
     network.to(setup.device)
-    optimizer = weight_optimizer(network, args)
-    return Candidate(number, network, optimizer, cosine_schedule(optimizer, args))
+    optimizer = weight_optimizer(network, options.weights)
+    schedule = cosine_schedule(optimizer, options.weights, epochs=options.length.epochs)
+    return Candidate(number, network, optimizer, schedule)
 
 
-def train_candidate(
-    candidate: Candidate, setup: Setup, args: argparse.Namespace, *, epochs: int
-) -> Score:
+def train_candidate(candidate: Candidate, setup: Setup, *, epochs: int, first: int = 0) -> Score:
     """Trains a tracked candidate until it has had `epochs` epochs; the last one is validated.
 
     Args:
         candidate: tracked by the run, which lets go of it at the end.
         setup: data and options of the run.
-        args: when to validate in between; --epochs, over which the cosine goes.
         epochs: the total, earlier turns included.
+        first: the epochs of earlier turns.
     """
     run, network = setup.run, candidate.network
     diverged = False
     try:
-        for epoch in run.epochs(epochs):
+        for epoch in run.epochs(epochs, first):
             row = training_epoch(
                 network,
                 network,
                 candidate.optimizer,
                 schedule=candidate.schedule,
                 setup=setup,
-                validate=epoch + 1 == epochs or validates(args, epoch),
+                validate=epoch + 1 == epochs or setup.loop.validates(epoch),
             )
             run.end_epoch({"candidate": candidate.number + 1, **row})
     except Diverged as error:

@@ -1,7 +1,7 @@
 """The supernet of OSP-NAS between two removals: training it, and validating parts of it."""
 
-import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -11,11 +11,12 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet, inherit_weights
 from generalNAS_tools.runs.command import Setup
+from generalNAS_tools.runs.options import WeightOptions
 from generalNAS_tools.runs.run_directory import Stateful
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.mixing import MixingWeights, mask_mixing
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
-from generalNAS_tools.training.train_loop import evaluate, validates
+from generalNAS_tools.training.train_loop import evaluate
 from generalNAS_tools.training.training_epoch import training_epoch
 
 
@@ -35,7 +36,7 @@ class OSPStage(NamedTuple):
         """The supernet with all its operations."""
         return self.supernet(x, self.mixing)
 
-    def epoch(self, setup: Setup, args: argparse.Namespace, epoch: int) -> dict[str, float | None]:
+    def epoch(self, setup: Setup, epoch: int) -> dict[str, float | None]:
         """Trains, and validates if the flags ask for it; gives the history columns."""
         return training_epoch(
             self.supernet,
@@ -43,7 +44,7 @@ class OSPStage(NamedTuple):
             self.optimizer,
             schedule=self.schedule,
             setup=setup,
-            validate=validates(args, epoch),
+            validate=setup.loop.validates(epoch),
         )
 
     def loss_of(self, masks: Masks, setup: Setup) -> float:
@@ -64,7 +65,7 @@ class OSPStage(NamedTuple):
 
 
 def start_round(
-    masks: Masks, before: OSPStage | None, setup: Setup, *, args: argparse.Namespace, epochs: int
+    masks: Masks, before: OSPStage | None, setup: Setup, *, weights: WeightOptions, epochs: int
 ) -> OSPStage:
     """Builds the supernet of the masks, with the weights of the one before.
 
@@ -74,27 +75,31 @@ def start_round(
         masks: the operations that are left.
         before: the stage whose weights are kept; None for fresh ones.
         setup: data and options of the run.
-        args: learning rates of this round.
+        weights: how they are trained, with the learning rates of this round.
         epochs: length of the cosine schedule.
     """
     supernet = Supernet(masks, setup.network)
     if before is not None:
         inherit_weights(supernet, before.supernet)
     supernet.to(setup.device)
-    optimizer = weight_optimizer(supernet, args)
-    schedule = cosine_schedule(optimizer, args, epochs=epochs)
+    optimizer = weight_optimizer(supernet, weights)
+    schedule = cosine_schedule(optimizer, weights, epochs=epochs)
     return OSPStage(supernet, mask_mixing(masks, setup.device), optimizer, schedule)
 
 
-def round_rates(args: argparse.Namespace, number: int) -> argparse.Namespace:
-    """The flags with the learning rates of a round, which fall by a fixed step each round.
+def round_rates(
+    weights: WeightOptions, number: int, *, cnn_lr_decay: float, rhn_lr_decay: float
+) -> WeightOptions:
+    """The options with the learning rates of a round, which fall by a fixed step each round.
 
     Args:
-        args: the flags as given.
+        weights: as given.
         number: of the round, from 1; 0 is the pre-training.
+        cnn_lr_decay: what `cnn_lr` loses every round; it never falls below 0.
+        rhn_lr_decay: what `rhn_lr` loses.
     """
-    rates = {
-        "cnn_lr": max(0.0, args.cnn_lr - args.cnn_lr_decay * number),
-        "rhn_lr": max(0.0, args.rhn_lr - args.rhn_lr_decay * number),
-    }
-    return argparse.Namespace(**(vars(args) | rates))
+    return replace(
+        weights,
+        cnn_lr=max(0.0, weights.cnn_lr - cnn_lr_decay * number),
+        rhn_lr=max(0.0, weights.rhn_lr - rhn_lr_decay * number),
+    )

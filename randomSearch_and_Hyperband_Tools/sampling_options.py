@@ -1,28 +1,36 @@
 """Flags that random search and Hyperband share."""
 
-import argparse
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
-from generalNAS_tools.runs.options import (
-    RATE,
-    add_data_options,
-    add_network_options,
-    add_run_options,
-    add_weight_options,
-    make_parser,
-    whole,
-)
+from generalNAS_tools.runs.flags import RATE, flag, whole
+from generalNAS_tools.runs.options import LengthOptions, RunOptions, WeightOptions
 
 
-def make_sampling_parser(
-    description: str | None, *, save_dir: str, epochs: int, num_samples: int
-) -> argparse.ArgumentParser:
-    """The parser of a search that trains sampled architectures, with its defaults."""
-    parser = make_parser(description)
-    add_data_options(parser)
-    add_network_options(parser)
-    add_weight_options(parser, epochs=epochs)
-    add_run_options(parser, save_dir=save_dir)
-    add = parser.add_argument_group("candidates").add_argument
-    add("--num_samples", type=whole(1), default=num_samples, help="architectures to draw")
-    add("--drop_path_prob", type=RATE, default=0.2, help="rate of drop path")
-    return parser
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """The sampled architectures."""
+
+    title: ClassVar = "candidates"
+    num_samples: int = flag(whole(1), 20, "architectures to draw")
+    drop_path_prob: float = flag(RATE, 0.2, "rate of drop path")
+
+
+class SamplingCommand(Protocol):
+    """The options of a search that trains sampled architectures."""
+
+    @property
+    def length(self) -> LengthOptions:
+        """The epochs over which their cosine goes."""
+
+    @property
+    def weights(self) -> WeightOptions:
+        """How they are trained."""
+
+    @property
+    def run(self) -> RunOptions:
+        """The seed."""
+
+    @property
+    def sampling(self) -> SamplingOptions:
+        """How many they are."""

@@ -112,11 +112,10 @@ class PackedSplit:
 
 
 class Splits(NamedTuple):
-    """The three splits of a bundle, alike in length and number of targets."""
+    """What training needs of a bundle; alike in length and number of targets."""
 
     train: PackedSplit
     valid: PackedSplit
-    test: PackedSplit
 
 
 def open_split(
@@ -139,39 +138,41 @@ def open_split(
 def load_splits(
     train: str | os.PathLike[str],
     valid: str | os.PathLike[str],
-    test: str | os.PathLike[str],
     *,
     cache_dir: str | os.PathLike[str] | None = None,
     seq_size: int | None = None,
 ) -> Splits:
-    """Opens the three splits and checks that they belong together.
+    """Opens the splits that training needs and checks that they belong together.
 
     Raises:
-        ValueError: as `open_split`; or their lengths or numbers of targets differ, or the length
-            is not `seq_size`.
+        ValueError: as `open_split` and `check_alike`, or the length is not `seq_size`.
     """
-    splits = Splits(
-        open_split(train, "train", cache_dir=cache_dir),
-        open_split(valid, "valid", cache_dir=cache_dir),
-        open_split(test, "test", cache_dir=cache_dir),
-    )
-    first = splits.train
+    first = open_split(train, "train", cache_dir=cache_dir)
     if seq_size is not None and first.seq_size != seq_size:
         raise ValueError(
             f"--seq_size {seq_size}: {first.path} holds sequences of {first.seq_size} bp"
         )
-    for other in splits[1:]:
-        if other.seq_size != first.seq_size:
-            raise ValueError(
-                f"{other.path} holds sequences of {other.seq_size} bp, but {first.path} of "
-                f"{first.seq_size} bp; expected equal lengths"
-            )
-        if other.num_targets != first.num_targets:
-            raise ValueError(
-                f"{other.path} holds {other.num_targets} targets, but {first.path} "
-                f"{first.num_targets}; expected equal numbers"
-            )
-    return splits
+    other = open_split(valid, "valid", cache_dir=cache_dir)
+    check_alike(first, other)
+    return Splits(first, other)
+
+
+def check_alike(first: PackedSplit, other: PackedSplit) -> None:
+    """Checks that two splits belong together.
+
+    Raises:
+        ValueError: their lengths or numbers of targets differ.
+    """
+    if other.seq_size != first.seq_size:
+        raise ValueError(
+            f"{other.path} holds sequences of {other.seq_size} bp, but {first.path} of "
+            f"{first.seq_size} bp; expected equal lengths"
+        )
+    if other.num_targets != first.num_targets:
+        raise ValueError(
+            f"{other.path} holds {other.num_targets} targets, but {first.path} "
+            f"{first.num_targets}; expected equal numbers"
+        )
 
 
 def epoch_indices(num_sequences: int, *, seed: int, epoch: int) -> Tensor:

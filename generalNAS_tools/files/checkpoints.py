@@ -27,7 +27,7 @@ _DAMAGE = (
 """What reading a damaged file raises."""
 _PARTS = {
     "config": dict,
-    "cursor": dict,
+    "position": dict,
     "history": list,
     "partial": dict | None,
     "objects": dict,
@@ -83,17 +83,17 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     return state
 
 
-def random_states() -> dict[str, Any]:
-    """States of torch's generators, the only global randomness in use."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+def random_states(device: torch.device) -> dict[str, Any]:
+    """States of torch's generators on the CPU and on a device, all global randomness in use."""
+    cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
-def set_random_states(states: dict[str, Any]) -> None:
+def set_random_states(states: dict[str, Any], device: torch.device) -> None:
     """Puts torch's generators where `random_states` found them."""
     torch.set_rng_state(states["cpu"])
-    if torch.cuda.is_available() and states["cuda"]:
-        torch.cuda.set_rng_state_all(states["cuda"])
+    if states["cuda"] is not None:
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def all_finite(state: Any) -> bool:

@@ -18,11 +18,13 @@ class FinalModel(NamedTuple):
         network: with its trained weights, on the CPU.
         genotype: its architecture.
         options: its frame.
+        path: of the file.
     """
 
     network: FinalNetwork
     genotype: Genotype
     options: NetworkOptions
+    path: str
 
 
 def describe(genotype: Genotype, options: NetworkOptions) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def load_final_model(path: str | os.PathLike[str]) -> FinalModel:
         network.load_state_dict(state["weights"])
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: the weights don't fit the genotype in the file") from error
-    return FinalModel(network, genotype, options)
+    return FinalModel(network, genotype, options, os.fspath(path))
 
 
 def _options(fields: Any, path: str | os.PathLike[str]) -> NetworkOptions:

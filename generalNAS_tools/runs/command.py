@@ -1,23 +1,32 @@
 """What every script does first and last: set up, and leave with the right exit code."""
 
-import argparse
 import logging
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from generalNAS_tools.data.deepsea_data import Splits, load_splits
 from generalNAS_tools.files.progress import STDERR, keep_descriptors
 from generalNAS_tools.networks.frame import NetworkOptions
-from generalNAS_tools.runs.options import network_options
-from generalNAS_tools.runs.run_directory import RunDirectory, Stopped
-from generalNAS_tools.training.train_step import LoopOptions
+from generalNAS_tools.runs.flags import as_config
+from generalNAS_tools.runs.options import (
+    DataOptions,
+    FrameOptions,
+    LoopOptions,
+    RunOptions,
+    WeightOptions,
+)
+from generalNAS_tools.runs.run_directory import Diverged, RunDirectory, Stopped
 
+log = logging.getLogger(__name__)
+
+DIVERGED = 3
 BAD_INPUT = 2
 SIGNAL_EXIT = 128
 
@@ -26,7 +35,7 @@ class Setup(NamedTuple):
     """What a training script works with.
 
     Attributes:
-        splits: train, valid and test sets.
+        splits: train and valid sets.
         run: the run's directory, resumed if it was interrupted.
         loop: options of every epoch.
         network: the frame of the networks.
@@ -40,54 +49,89 @@ class Setup(NamedTuple):
     device: torch.device
 
 
+class TrainingCommand(Protocol):
+    """The options of a script that trains."""
+
+    @property
+    def data(self) -> DataOptions:
+        """Where the data are."""
+
+    @property
+    def run(self) -> RunOptions:
+        """Where results go."""
+
+
+class SearchCommand(TrainingCommand, Protocol):
+    """The options of a script that trains searched networks."""
+
+    @property
+    def network(self) -> FrameOptions:
+        """Their frame."""
+
+    @property
+    def weights(self) -> WeightOptions:
+        """How they are trained."""
+
+
+def set_up_search(
+    options: SearchCommand, method: str, *, extra: Mapping[str, Any] | None = None
+) -> Setup:
+    """As `set_up`, for searched networks."""
+    return set_up(options, method, extra=extra, frame=options.network, weights=options.weights)
+
+
 def set_up(
-    args: argparse.Namespace,
+    options: TrainingCommand,
     method: str,
     *,
     extra: Mapping[str, Any] | None = None,
-    searched: bool = True,
+    frame: FrameOptions | None = None,
+    weights: WeightOptions | None = None,
 ) -> Setup:
     """Opens data and run directory, seeds torch, picks the device.
 
     Args:
-        args: every flag.
+        options: every flag of the script.
         method: first part of the genotype's file name.
         extra: more configuration that must stay the same when the run is resumed.
-        searched: whether the flags have the options of searched networks (frame, clipping).
+        frame: of searched networks.
+        weights: how searched networks are trained.
 
     Raises:
         ValueError: for whatever is wrong with a flag, a file or the folder.
     """
-    device = pick_device(args.device)
-    splits = open_splits(args)
-    data = {
+    data, device = options.data, pick_device(options.run.device)
+    splits = load_splits(
+        data.train_directory,
+        data.valid_directory,
+        cache_dir=data.cache_dir,
+        seq_size=data.seq_size,
+    )
+    fingerprints = {
         f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
     }
     run = RunDirectory(
-        args.save_dir,
-        save=args.save,
+        options.run.save_dir,
+        save=options.run.save,
         method=method,
-        config={**vars(args), **data, **(extra or {})},
-        restart=args.restart,
+        config={
+            **as_config(options),
+            **fingerprints,
+            "kind of device": device.type,
+            **(extra or {}),
+        },
+        device=device,
+        restart=options.run.restart,
     )
-    seed_everything(args.seed)
+    if not Path(data.test_directory).exists():
+        log.info("--test_directory %s: no such file yet; only a test needs it", data.test_directory)
+    seed_everything(options.run.seed)
     for split in splits:
         split.to_device(device)
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
-    if not searched:
-        return Setup(splits, run, LoopOptions.of(args, device), NetworkOptions(**size), device)
-    loop = LoopOptions.of_searched(args, device)
-    return Setup(splits, run, loop, network_options(args, **size), device)
-
-
-def open_splits(args: argparse.Namespace) -> Splits:
-    """The three sets that the flags name."""
-    return load_splits(
-        args.train_directory,
-        args.valid_directory,
-        args.test_directory,
-        cache_dir=args.cache_dir,
-        seq_size=args.seq_size,
+    network = frame.network(**size) if frame else NetworkOptions(**size)
+    return Setup(
+        splits, run, LoopOptions.of(data, options.run, device, weights=weights), network, device
     )
 
 
@@ -119,7 +163,11 @@ def seed_everything(seed: int) -> None:
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Runs a script: bad input is one line and exit code 2, a signal 128 and its number."""
+    """Runs a script and leaves with its exit code.
+
+    0: all is done; 2: bad input, one line says what; 3: the training diverged; 128 and the
+    signal's number: stopped by it, the same command goes on.
+    """
     keep_descriptors()
     # A run resumed between its last step and its epoch's end moves the schedule first, rightly.
     warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
@@ -127,10 +175,10 @@ def run_command(main: Callable[[], None]) -> None:
         main()
     except ValueError as error:
         STDERR.write(" ".join(str(error).split()) + "\n")
-        logging.getLogger(__name__).debug("bad input", exc_info=True)
-        sys.exit(BAD_INPUT)
+        log.debug("bad input", exc_info=True)
+        sys.exit(DIVERGED if isinstance(error, Diverged) else BAD_INPUT)
     except Stopped as stop:
-        logging.getLogger(__name__).info("%s; the same command goes on from here", stop)
+        log.info("%s; the same command goes on from here", stop)
         sys.exit(SIGNAL_EXIT + stop.number)
     except KeyboardInterrupt:  # before the run's directory takes the signals over
         sys.exit(SIGNAL_EXIT + signal.SIGINT)

@@ -9,9 +9,11 @@ import json
 import logging
 import math
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+import torch
 
 from generalNAS_tools.files.checkpoints import (
     all_finite,
@@ -25,9 +27,11 @@ from generalNAS_tools.runs.run_log import Clock, open_log
 
 log = logging.getLogger(__name__)
 
+Item = TypeVar("Item")
+
 FREE_FLAGS = frozenset(
     {"restart", "cache_dir", "report_freq", "save_dir", "archive", "average_reverse_complement"}
-    | {f"{split}_directory" for split in ("train", "valid", "test")}
+    | {"device", "train_directory", "valid_directory", "test_directory"}
 )
 """Flags that may change between the parts of one run: they don't change what is trained."""
 
@@ -62,13 +66,13 @@ class RunDirectory:
         save: the run's name; several runs share a folder under different names.
         method: first part of the genotype's file name (darts, pdarts, ...).
         config: every flag, and the data's fingerprints.
+        device: whose random state belongs to the run.
         restart: throws away what an interrupted run left, at the first `track`.
 
     Attributes:
         files: names and writes them.
         history: one row an epoch.
-        cursor: where the run stands, in the script's own terms; "epoch" counts the finished
-            epochs of the current stage.
+        device: whose random state belongs to the run.
         partial: state of the epoch that a signal interrupted, else None.
 
     Raises:
@@ -83,12 +87,14 @@ class RunDirectory:
         save: str,
         method: str,
         config: Mapping[str, Any],
+        device: torch.device,
         restart: bool = False,
     ) -> None:
         self.files = RunFiles(folder, save=save, method=method)
         self.config = json.loads(json.dumps({"kind of run": method, **config}))
         self.history: list[dict[str, Any]] = []
-        self.cursor: dict[str, Any] = {}
+        self._position: dict[str, Any] = {}
+        self.device = device
         self.partial: dict[str, Any] | None = None
         self.stop_signal: int | None = None
         self._tracked: dict[str, Stateful] = {}
@@ -110,6 +116,9 @@ class RunDirectory:
 
         The objects replace those tracked before, and the first call after a start continues
         from the checkpoint, if there is one.
+
+        Raises:
+            ValueError: the saved state doesn't fit.
         """
         self._tracked = dict(objects)
         if self._restart:
@@ -121,7 +130,7 @@ class RunDirectory:
         try:
             for name, target in objects.items():
                 target.load_state_dict(saved["objects"][name])
-            set_random_states(saved["random"])
+            set_random_states(saved["random"], self.device)
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             reason = "doesn't fit this command; start over with --restart"
             raise ValueError(f"{self._checkpoint}: {reason}") from error
@@ -132,13 +141,47 @@ class RunDirectory:
         """Whether the next `track` will take back a saved state."""
         return self._saved is not None
 
-    def epochs(self, total: int) -> Iterator[int]:
-        """The epochs of the current stage that are still to do, counted from 0."""
-        yield from range(self.cursor.get("epoch", 0), total)
+    def through(self, level: str, items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
+        """Goes through stages, rounds or candidates; an interrupted run goes on where it was.
 
-    def enter(self, **cursor: Any) -> None:
-        """Sets where the run stands, a new stage say; saved with the objects tracked next."""
-        self.cursor = dict(cursor)
+        Levels nest: what is inside of one (further levels, epochs, what is remembered) starts
+        anew with each of its items.
+
+        Args:
+            level: its name in the checkpoint.
+            items: the same ones when the run is continued.
+
+        Yields:
+            Number (from 0) and item.
+        """
+        for number in range(self._position.setdefault(level, 0), len(items)):
+            yield number, items[number]
+            names = list(self._position)
+            outer = {name: self._position[name] for name in names[: names.index(level)]}
+            self._position = {**outer, level: number + 1}
+
+    def remember(self, name: str, make: Callable[[], Any]) -> Any:
+        """A value that belongs to the current item of `through` and is saved with it.
+
+        Args:
+            name: of the value in the checkpoint.
+            make: called when the item begins; plain lists, numbers and texts.
+
+        Returns:
+            What `make` gave, also when the run is continued.
+        """
+        if name not in self._position:
+            self._position[name] = make()
+        return self._position[name]
+
+    def epochs(self, total: int, first: int = 0) -> Iterator[int]:
+        """The epochs of the current stage that are still to do.
+
+        Args:
+            total: the number after which it ends.
+            first: number of its first one.
+        """
+        yield from range(self._position.setdefault("epoch", first), total)
 
     def end_epoch(self, row: Mapping[str, Any]) -> None:
         """Adds a row to the history and saves everything; the stage's next epoch follows.
@@ -153,7 +196,7 @@ class RunDirectory:
         seconds = round(self.clock.epoch_seconds(), 3)
         self.history.append({"epoch": len(self.history) + 1, **row, "seconds": seconds})
         self.partial = None
-        self.cursor["epoch"] = self.cursor.get("epoch", 0) + 1
+        self._position["epoch"] = self._position.get("epoch", 0) + 1
         self.save_checkpoint()
         self.files.write_history(self.history)
         log.info("%s", self.clock.line(self.history))
@@ -207,18 +250,18 @@ class RunDirectory:
             raise RuntimeError("track() the objects before saving")
         state = {
             "config": self.config,
-            "cursor": self.cursor,
+            "position": self._position,
             "history": self.history,
             "partial": self.partial,
             "objects": {name: target.state_dict() for name, target in self._tracked.items()},
-            "random": random_states(),
+            "random": random_states(self.device),
         }
         save_weights(self._checkpoint, state)
 
     def _load(self) -> None:
         state = load_checkpoint(self._checkpoint)
         self._check_config(state["config"])
-        self.cursor, self.history = state["cursor"], state["history"]
+        self._position, self.history = state["position"], state["history"]
         self.partial, self._saved = state["partial"], state
 
     def _check_config(self, old: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """Training one fixed network to the end: best weights kept, early stopping."""
 
-import argparse
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +13,8 @@ from generalNAS_tools.files.atomic_files import check_writable
 from generalNAS_tools.files.checkpoints import load_weights, save_weights
 from generalNAS_tools.pictures.pictures import draw_curves
 from generalNAS_tools.runs.command import Setup
+from generalNAS_tools.runs.options import ModelOptions
 from generalNAS_tools.runs.run_directory import RunDirectory, Stateful
-from generalNAS_tools.training.train_loop import validates
 from generalNAS_tools.training.train_step import Forward
 from generalNAS_tools.training.training_epoch import training_epoch
 
@@ -31,7 +30,8 @@ def train_final_network(
     *,
     schedule: CosineAnnealingLR | None,
     setup: Setup,
-    args: argparse.Namespace,
+    epochs: int,
+    options: ModelOptions,
     description: Mapping[str, Any],
 ) -> None:
     """Trains for --epochs, or until --patience epochs brought no better validation loss.
@@ -46,7 +46,8 @@ def train_final_network(
         optimizer: of the weights.
         schedule: of its learning rates; None keeps them.
         setup: data, run and options.
-        args: epochs, patience, validation, and where the model goes.
+        epochs: to train, at most.
+        options: patience, and where the model goes.
         description: what the model file holds besides `weights` and `trained`, the figures of
             their epoch.
 
@@ -54,17 +55,17 @@ def train_final_network(
         ValueError: the model can't be written there, or what lies there isn't this run's.
     """
     run = setup.run
-    path = _model_path(args, run)
-    if args.patience and not any(validates(args, epoch) for epoch in range(args.epochs)):
+    path, patience = _model_path(options.model_path, run), options.patience
+    if patience and not any(setup.loop.validates(epoch) for epoch in range(epochs)):
         log.warning("--patience has no effect: no epoch is validated")
-    run.clock.total_epochs = args.epochs
+    run.clock.total_epochs = epochs
     scheduled: dict[str, Stateful] = {} if schedule is None else {"schedule": schedule}
     run.track(network=network, optimizer=optimizer, **scheduled)
-    for epoch in run.epochs(args.epochs):
-        if args.patience and _epochs_since_best(run.history) >= args.patience:
-            log.info("no better validation loss in %d epochs: early stop", args.patience)
+    for epoch in run.epochs(epochs):
+        if patience and _epochs_since_best(run.history) >= patience:
+            log.info("no better validation loss in %d epochs: early stop", patience)
             break
-        validate = validates(args, epoch)
+        validate = setup.loop.validates(epoch)
         row = training_epoch(
             network, forward, optimizer, schedule=schedule, setup=setup, validate=validate
         )
@@ -80,13 +81,13 @@ def train_final_network(
     draw_curves(run.history, run.files.path("curves", "png"))
 
 
-def _model_path(args: argparse.Namespace, run: RunDirectory) -> Path:
+def _model_path(model_path: str | None, run: RunDirectory) -> Path:
     """Where the model goes; nothing but a model is ever replaced.
 
     Raises:
         ValueError: no model can be written there, or a run that goes on has lost its own.
     """
-    path = Path(args.model_path) if args.model_path else run.files.path("model", "pth")
+    path = Path(model_path) if model_path else run.files.path("model", "pth")
     check_writable(path)
     if path.resolve() == run.files.path("checkpoint", "pt").resolve():
         raise ValueError(f"--model_path {path}: is the run's checkpoint; name another file")

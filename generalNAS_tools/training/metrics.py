@@ -74,7 +74,7 @@ class StreamingF1:
         self._counts.copy_(counts)
 
 
-def test_metrics(labels: NDArray[np.bool_], predictions: NDArray[np.float32]) -> Metrics:
+def score_predictions(labels: NDArray[np.bool_], predictions: NDArray[np.float32]) -> Metrics:
     """AUROC and AUPRC of every target that has both classes, and their summaries.
 
     Args:
@@ -150,7 +150,7 @@ def average_reverse_complement(
 
 
 def format_metrics(metrics: Metrics) -> str:
-    """A short table of what `test_metrics` returns, for the log."""
+    """A short table of what `score_predictions` returns, for the log."""
     columns = ("median_auroc", "mean_auroc", "median_auprc", "mean_auprc")
     lines = [
         f"{metrics['num_targets']} targets, {metrics['num_unscorable']} without both classes "

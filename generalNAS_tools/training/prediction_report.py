@@ -1,18 +1,17 @@
 """What a test writes: loss, labels, predictions, and the metrics as JSON."""
 
-import argparse
 import logging
 
 import numpy as np
 from numpy.typing import NDArray
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, is_reverse_complement_doubled
-from generalNAS_tools.networks.frame import NetworkOptions
+from generalNAS_tools.files.model_files import FinalModel
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.training.metrics import (
     average_reverse_complement,
     format_metrics,
-    test_metrics,
+    score_predictions,
 )
 
 log = logging.getLogger(__name__)
@@ -39,7 +38,7 @@ def write_test_report(
     if average_strands:
         predictions = average_reverse_complement(predictions, labels)
         labels = labels[: len(predictions)]
-    metrics = test_metrics(labels, predictions)
+    metrics = score_predictions(labels, predictions)
     files.write_array("test_loss", loss)
     files.write_array("labels_test", labels)
     files.write_array("predictions_test", predictions)
@@ -60,16 +59,17 @@ def check_strands(split: PackedSplit) -> None:
         )
 
 
-def check_fit(options: NetworkOptions, split: PackedSplit, args: argparse.Namespace) -> None:
+def check_fit(model: FinalModel, split: PackedSplit, seq_size: int | None) -> None:
     """Checks a model's frame, the test set and --seq_size against each other.
 
     Raises:
         ValueError: naming what differs.
     """
+    options = model.options
     for name, expected, found, where in (
         ("sequence length", options.seq_size, split.seq_size, split.path),
         ("number of targets", options.num_targets, split.num_targets, split.path),
-        ("sequence length", options.seq_size, args.seq_size, "--seq_size"),
+        ("sequence length", options.seq_size, seq_size, "--seq_size"),
     ):
         if found is not None and expected != found:
-            raise ValueError(f"{where}: {name} {found}; the model {args.model} takes {expected}")
+            raise ValueError(f"{where}: {name} {found}; the model {model.path} takes {expected}")

@@ -6,7 +6,6 @@ weights, which subnet) and what is done before each weight step (an alpha step, 
 Dimension letters: B batch, L sequence length (bp), T RHN time steps, H RHN width.
 """
 
-import argparse
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -18,9 +17,10 @@ from torch import Tensor, nn
 from generalNAS_tools.data.deepsea_data import Batch, PackedSplit, batches, epoch_indices
 from generalNAS_tools.files.progress import progress_bar
 from generalNAS_tools.networks.frame import NetworkOutput
+from generalNAS_tools.runs.options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.training.metrics import StreamingF1
-from generalNAS_tools.training.train_step import Forward, LoopOptions, bce_loss, weight_step
+from generalNAS_tools.training.train_step import Forward, bce_loss, weight_step
 
 
 class Figures(NamedTuple):
@@ -71,11 +71,6 @@ def figures_row(train: Figures, valid: Figures | None) -> dict[str, float | None
         "valid_loss": valid.loss if valid else None,
         "acc_valid": valid.f1 if valid else None,
     }
-
-
-def validates(args: argparse.Namespace, epoch: int) -> bool:
-    """Whether an epoch, counted from 0, ends with a validation."""
-    return args.validation and (epoch + 1) % args.report_validation == 0
 
 
 def train_epoch(

@@ -5,8 +5,8 @@ import logging
 
 import numpy as np
 import pytest
-
 from darts_tools.alpha_course import AlphaCourse
+
 from darts_tools.alphas import Alphas
 from darts_tools.derivation import SKIP, count_skips
 from darts_tools.limit_skips import MAX_SKIPS, limit_skips

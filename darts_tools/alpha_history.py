@@ -1,4 +1,4 @@
-"""The course of the alphas over a search: kept in checkpoints, drawn and written at its end."""
+"""The history of the alphas over a search: kept in checkpoints, drawn and written at its end."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.genotypes import Genotype
 
 
-class AlphaCourse:
+class AlphaHistory:
     """Softmax weights after every epoch so far."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class AlphaCourse:
         return self._epochs
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a saved course."""
+        """Goes on from a saved history."""
         self._epochs = state
 
     def draw(self, run: RunDirectory, genotype: Genotype) -> None:

@@ -1,0 +1,163 @@
+"""The command line: every flag is a field of a frozen dataclass, where it is said once.
+
+A script names the dataclasses it takes (`class Options(NamedTuple): data: DataOptions ...`), and
+`parse_options` gives it back filled in: nothing but this module sees argparse.
+"""
+
+import argparse
+import dataclasses
+import math
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar, get_type_hints
+
+from generalNAS_tools.files.progress import STDERR
+
+Options = TypeVar("Options")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the one line, without the usage, and leaves."""
+        STDERR.write(f"{self.prog}: error: {' '.join(message.split())}\n")
+        sys.exit(2)
+
+
+def flag(
+    convert: Callable[[str], Any],
+    default: Any,
+    text: str,
+    *,
+    choices: Any = None,
+    title: str | None = None,
+) -> Any:
+    """A field of a dataclass that is a flag.
+
+    Args:
+        convert: from the text that a user gives.
+        default: a tuple makes it a flag of one or more values, `...` a flag that must be given.
+        text: its sentence in --help.
+        choices: the values allowed.
+        title: of its group in --help, where that isn't the dataclass's.
+    """
+    more = {"type": convert, "help": text, "choices": choices}
+    return _field(default, more | ({"nargs": "+"} if isinstance(default, tuple) else {}), title)
+
+
+def switch(default: bool, text: str, *, title: str | None = None) -> Any:
+    """A field that is `--flag`, `--flag=True`, `--flag=False` and `--no-flag`."""
+    more = {"type": boolean, "nargs": "?", "const": True, "metavar": "BOOL", "help": text}
+    return _field(default, more, title)
+
+
+def _field(default: Any, argument: dict[str, Any], title: str | None) -> Any:
+    start = dataclasses.MISSING if default is ... else default
+    return dataclasses.field(default=start, metadata={"argument": argument, "title": title})
+
+
+def parse_options(kind: type[Options], description: str | None, **defaults: Any) -> Options:
+    """Reads the command line.
+
+    Args:
+        kind: a named tuple of dataclasses of flags; their attribute `title` names a group in
+            --help.
+        description: what --help says first.
+        defaults: by flag, where they are not the dataclass's own.
+
+    Raises:
+        ValueError: flags that don't fit each other; the dataclasses check that.
+    """
+    parser = OneLineParser(
+        description=description,
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parts = get_type_hints(kind)
+    groups: dict[str | None, Any] = {None: parser}
+    for part in parts.values():
+        for field in _flags(part):
+            title = field.metadata["title"] or part.title
+            if title not in groups:
+                groups[title] = parser.add_argument_group(title)
+            _add(groups[title], field, defaults.get(field.name, field.default))
+    assert defaults.keys() <= {field.name for part in parts.values() for field in _flags(part)}
+    values = vars(parser.parse_args())
+    return kind(**{name: _filled(part, values) for name, part in parts.items()})
+
+
+def as_config(options: Any) -> dict[str, Any]:
+    """Every flag's value by name, of what `parse_options` gave."""
+    return {
+        field.name: getattr(part, field.name) for part in options for field in _flags(type(part))
+    }
+
+
+def _flags(part: type[Any]) -> list[dataclasses.Field[Any]]:
+    return [field for field in dataclasses.fields(part) if "argument" in field.metadata]
+
+
+def _add(group: Any, field: dataclasses.Field[Any], default: Any) -> None:
+    argument = field.metadata["argument"]
+    if default is dataclasses.MISSING:
+        group.add_argument(f"--{field.name}", required=True, **argument)
+        return
+    default = list(default) if isinstance(default, tuple) else default
+    group.add_argument(f"--{field.name}", default=default, **argument)
+    if argument["type"] is boolean:
+        group.add_argument(
+            f"--no-{field.name}",
+            dest=field.name,
+            action="store_false",
+            default=argparse.SUPPRESS,
+            help=f"same as --{field.name}=False",
+        )
+
+
+def _filled(part: type[Any], values: dict[str, Any]) -> Any:
+    chosen = {field.name: values[field.name] for field in _flags(part)}
+    return part(**{n: tuple(v) if isinstance(v, list) else v for n, v in chosen.items()})
+
+
+def boolean(text: str) -> bool:
+    """Reads True or False (also 1/0, yes/no), in any case."""
+    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in values:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return values[text.lower()]
+
+
+def whole(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]:
+    """A converter for whole numbers from `minimum` to `maximum`."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = minimum - 1
+        if not minimum <= value <= maximum:
+            limit = f" and ≤ {maximum}" if value > maximum else ""
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number ≥ {minimum}{limit}")
+        return value
+
+    return convert
+
+
+def real(minimum: float, maximum: float = math.inf) -> Callable[[str], float]:
+    """A converter for finite numbers from `minimum` to `maximum`."""
+
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and minimum <= value <= maximum):
+            limit = f" and ≤ {maximum}" if maximum < math.inf else ""
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number ≥ {minimum}{limit}")
+        return value
+
+    return convert
+
+
+RATE = real(0.0, 1.0)
