@@ -10,6 +10,8 @@ import struct
 import zlib
 from pathlib import Path
 
+Found = tuple[tuple[int, ...], str]
+"""Shape and class of a variable."""
 NUMBERS = "double"
 """Stands for every class of numbers."""
 _CLASSES = {1: "cell", 2: "struct", 4: "char", 5: "sparse", 16: "function"}
@@ -21,20 +23,20 @@ _COMPRESSED, _COMPLEX = 15, 0x0800
 _HEADER_BYTES, _HEAD_BYTES = 128, 4096
 
 
-def list_v5(path: Path) -> dict[str, tuple[tuple[int, ...], str]] | None:
-    """Shapes and classes of a file's variables by name; None if it is no v5 file.
+def list_v5(path: Path) -> dict[str, Found]:
+    """Shapes and classes of a file's variables by name.
 
     Raises:
-        ValueError, struct.error, zlib.error: it is damaged.
+        KeyError, ValueError, struct.error, zlib.error: it is no v5 file, or damaged.
     """
-    held: dict[str, tuple[tuple[int, ...], str]] = {}
+    held: dict[str, Found] = {}
     with path.open("rb") as file:
-        order = {b"IM": "<", b"MI": ">"}.get(file.read(_HEADER_BYTES)[126:])
-        if order is None:
-            return None
+        order = {b"IM": "<", b"MI": ">"}[file.read(_HEADER_BYTES)[126:]]
         while tag := file.read(8):
             kind, size = struct.unpack(f"{order}II", tag)
             end = file.tell() + size
+            if end > path.stat().st_size:
+                raise ValueError("it ends early")
             head = file.read(min(size, _HEAD_BYTES))
             if kind == _COMPRESSED:
                 head = zlib.decompressobj().decompress(head, _HEAD_BYTES)[8:]

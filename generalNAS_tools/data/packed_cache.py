@@ -8,7 +8,6 @@ keeps unknown bases (four zeros) and ambiguous ones (several ones).
 import errno
 import logging
 import os
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -19,11 +18,12 @@ from numpy.typing import NDArray
 from generalNAS_tools.data.cache_header import (
     CHANNELS,
     RecordLayout,
+    checksum,
     header_of,
     read_layout,
-    stamp_with_checksum,
+    stamp,
 )
-from generalNAS_tools.data.matlab_files import MatArray, Piece, open_mat
+from generalNAS_tools.data.matlab_files import MatArray, open_mat
 from generalNAS_tools.files.atomic_files import atomic_write, check_file, remove_leftovers
 from generalNAS_tools.files.progress import progress_bar
 
@@ -87,42 +87,17 @@ def _cache_path(source: Path, split: str, cache_dir: str | os.PathLike[str] | No
 
 def _write_cache(path: Path, source: Path, split: str, *, packing_bytes: int) -> RecordLayout:
     logger.info("packing %s into %s", source, path)
-    stamp = stamp_with_checksum(source)
-    names = (f"{split}xdata", f"{split}data")
-    with open_mat(source, names) as arrays:
-        sequences, labels = (_Bits(source, *named) for named in zip(names, arrays, strict=True))
+    header = stamp(source) | {"checksum": checksum(source)}
+    with open_mat(source, (f"{split}xdata", f"{split}data")) as (sequences, labels):
         layout = _checked_layout(sequences, labels)
         with atomic_write(path) as file:
-            file.write(header_of(stamp, layout))
+            file.write(header_of(header | {"layout": layout}))
             _write_records(file, sequences, labels, layout=layout, packing_bytes=packing_bytes)
     return layout
 
 
-class _Bits(NamedTuple):
-    """A variable of zeros and ones."""
-
-    source: Path
-    name: str
-    array: MatArray
-
-    def pieces(self, start: int, stop: int, *, tile_bytes: int) -> Iterator[Piece]:
-        """The array's pieces as booleans.
-
-        Raises:
-            ValueError: a value is neither 0 nor 1.
-        """
-        for plane, first, values in self.array.pieces(start, stop, tile_bytes=tile_bytes):
-            ones = values == 1
-            valid = ones | (values == 0)
-            if not valid.all():
-                raise ValueError(
-                    f"{self.source}: {self.name} holds {values[~valid][0]}; expected only 0 and 1"
-                )
-            yield Piece(plane, first, ones)
-
-
-def _checked_layout(sequences: _Bits, labels: _Bits) -> RecordLayout:
-    source, shape, label_shape = sequences.source, sequences.array.shape, labels.array.shape
+def _checked_layout(sequences: MatArray, labels: MatArray) -> RecordLayout:
+    source, shape, label_shape = sequences.path, sequences.values.shape, labels.values.shape
     # MATLAB drops trailing axes of size 1, so that of L = 1 is missing.
     full_shape = (1,) * (3 - len(shape)) + shape
     if len(full_shape) != 3 or full_shape[1] != CHANNELS:
@@ -143,15 +118,15 @@ def _checked_layout(sequences: _Bits, labels: _Bits) -> RecordLayout:
 
 def _write_records(
     file: IO[bytes],
-    sequences: _Bits,
-    labels: _Bits,
+    sequences: MatArray,
+    labels: MatArray,
     *,
     layout: RecordLayout,
     packing_bytes: int,
 ) -> None:
     """Packs as many records as the memory allows at a time, each time reading all planes."""
     num_sequences, seq_size, num_targets = layout
-    chunk = sequences.array.chunk
+    chunk = sequences.chunks[-1]
     step = max(packing_bytes // layout.record_bytes, 1)
     step = step // chunk * chunk or step
     tile_bytes = min(packing_bytes, TILE_BYTES)
@@ -163,8 +138,8 @@ def _write_records(
         for start in range(0, num_sequences, step):
             stop = min(start + step, num_sequences)
             columns = np.zeros((layout.record_bytes, stop - start), np.uint8)
-            for bits, bit_numbers in ((sequences, bit_of_plane), (labels, label_bits)):
-                for plane, first, ones in bits.pieces(start, stop, tile_bytes=tile_bytes):
+            for array, bit_numbers in ((sequences, bit_of_plane), (labels, label_bits)):
+                for plane, first, ones in array.pieces(start, stop, tile_bytes=tile_bytes):
                     byte, bit = divmod(int(bit_numbers[plane]), 8)
                     column = columns[byte, first - start : first - start + len(ones)]
                     column |= ones.view(np.uint8) << np.uint8(7 - bit)

@@ -40,6 +40,20 @@ def check_file(path: str | os.PathLike[str], expected: str) -> None:
     raise ValueError(f"{path}: {reason}; expected {expected}")
 
 
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Turns whatever reading a damaged file raises into one line that names it.
+
+    Raises:
+        ValueError: the block raised any exception.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(f"{error}".split())[:200] or type(error).__name__
+        raise ValueError(f"{path}: not {what}, or damaged ({reason})") from error
+
+
 def lock_file(file: IO[Any]) -> bool:
     """Locks an open file until it is closed; False where the file system has no locks.
 

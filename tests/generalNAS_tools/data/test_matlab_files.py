@@ -12,7 +12,7 @@ from generalNAS_tools.data.matlab_files import open_mat
 
 
 def collect(array, start, stop, tile_bytes=64):
-    planes = np.full((int(np.prod(array.shape[:-1])), stop - start), -1.0)
+    planes = np.full((int(np.prod(array.values.shape[:-1])), stop - start), -1.0)
     for plane, first, values in array.pieces(start, stop, tile_bytes=tile_bytes):
         planes[plane, first - start : first - start + len(values)] = values
     return planes
@@ -30,7 +30,7 @@ def test_v5_pieces_are_the_array(tmp_path, dtype, compressed):
     path = tmp_path / "a.mat"
     scipy.io.savemat(path, {"first": np.arange(3.0), "x": x}, do_compression=compressed)
     with open_mat(path, ["x"]) as (array,):
-        assert array.shape == (5, 4, 9)
+        assert array.values.shape == (5, 4, 9)
         for start, stop in ((0, 9), (2, 7), (8, 9)):
             got = collect(array, start, stop, tile_bytes=16)
             np.testing.assert_array_equal(got, reversed_planes(x)[:, start:stop])
@@ -45,7 +45,7 @@ def test_v5_values_that_fit_into_their_tag(tmp_path):
 
 def test_v5_big_endian(tmp_path):
     """A file as a big-endian machine writes it, by hand from the format's description."""
-    values = np.array([[1, 2, 3], [4, 5, 600]], ">u2")
+    values = np.array([[1, 0, 1], [0, 0, 1]], ">u2")
     parts = (
         np.array([6, 8, 11, 0], ">u4"),
         np.array([5, 8, 2, 3], ">i4"),
@@ -97,7 +97,7 @@ def test_v73_chunk_too_large_for_the_memory(tmp_path):
 
 def refusal(path, name="y"):
     with pytest.raises(ValueError, match=r"\.mat: ") as caught, open_mat(path, [name]) as (array,):
-        collect(array, 0, array.shape[-1])
+        collect(array, 0, array.values.shape[-1])
     assert "\n" not in str(caught.value)
     return str(caught.value).removeprefix(f"{path}: ")
 
@@ -165,7 +165,7 @@ def test_v73_variables_of_another_class_are_named(tmp_path, name, message):
     write_odd(path)
     assert message in refusal(path, name)
     with open_mat(path, ["x"]) as (array,):  # the odd ones beside it don't matter
-        assert array.shape == (2, 3)
+        assert array.values.shape == (2, 3)
 
 
 def test_v73_is_read_where_it_cannot_be_locked(tmp_path):
@@ -173,14 +173,14 @@ def test_v73_is_read_where_it_cannot_be_locked(tmp_path):
     with (tmp_path / "a.mat").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with open_mat(tmp_path / "a.mat", ["x"]) as (array,):
-            assert array.shape == (2, 3)
+            assert array.values.shape == (2, 3)
 
 
 def test_v73_labels_of_one_axis(tmp_path):
     with h5py.File(tmp_path / "a.mat", "w", userblock_size=512) as file:
         file["y"] = np.array([0, 1, 1, 0], "u1")
     with open_mat(tmp_path / "a.mat", ["y"]) as (array,):
-        assert array.shape == (1, 4)
+        assert array.values.shape == (1, 4)
         np.testing.assert_array_equal(collect(array, 1, 4), [[1, 1, 0]])
 
 
@@ -265,5 +265,5 @@ def test_damage_never_raises_anything_but_a_value_error(tmp_path, kind):
             damaged[place] = rng.integers(256)
         path.write_bytes(damaged)
         with contextlib.suppress(ValueError), open_mat(path, ["x"]) as (array,):
-            if len(array.shape) > 1:
-                collect(array, 0, array.shape[-1])
+            if len(array.values.shape) > 1:
+                collect(array, 0, array.values.shape[-1])

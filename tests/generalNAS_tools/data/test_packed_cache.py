@@ -111,7 +111,7 @@ def test_empty_is_refused(tmp_path):
 def test_a_truncated_source_leaves_nothing(tmp_path, write):
     path = write(tmp_path / "a.mat", "train", *toy_arrays(400, 50, 30))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    with pytest.raises(ValueError, match="truncated"):
+    with pytest.raises(ValueError, match="damaged"):
         packed_cache(path, "train")
     assert os.listdir(tmp_path) == ["a.mat"]
 
@@ -162,7 +162,7 @@ def test_the_same_data_at_another_place_are_not_packed_again(tmp_path, monkeypat
     shutil.copy2(source, tmp_path / "copy.mat")
     (tmp_path / "copy.mat").replace(source)
     assert packed_cache(source, "train").path.stat().st_ino == before.st_ino
-    monkeypatch.setattr(generalNAS_tools.data.cache_header, "_checksum", None)
+    monkeypatch.setattr(generalNAS_tools.data.cache_header, "checksum", None)
     packed_cache(source, "train")  # by its new stamp, without a look at the content
 
 
@@ -216,9 +216,12 @@ def damages():
     yield lambda raw: b"\xff" * len(raw)
     yield lambda raw: b"[]".ljust(HEADER_BYTES) + raw[HEADER_BYTES:]
     yield edit(format="other")
-    yield edit(num_sequences=-10)
-    yield edit(num_sequences="10")
-    yield edit(seq_size=10**30)
+    yield edit(layout=[-10, 8, 3])
+    yield edit(layout=["10", 8, 3])
+    yield edit(layout=[10, 10**30, 3])
+    yield edit(layout=[10, 8])
+    yield edit(layout={"10": 1})
+    yield edit(checksum="x", identity=[1, 2])
     yield edit(extra=1)
 
 
