@@ -84,6 +84,7 @@ def imports(name, source, modules):
     folders = {module.split(".")[0] for module in modules}
     found = {target for target in targets if target in modules}
     strays = {target for target in targets if target.split(".")[0] in folders} - found
+    strays -= {target.rpartition(".")[0] for target in found}  # a package, of whose modules
     return found | {s for s in strays if s.rpartition(".")[0] not in found and "." in s}
 
 

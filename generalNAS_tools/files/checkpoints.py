@@ -9,7 +9,6 @@ from torch import Tensor
 
 from generalNAS_tools.files.atomic_files import atomic_write, check_file, reading
 
-KIND = "a model or checkpoint of this project"
 _PARTS = {
     "config": dict,
     "position": dict,
@@ -37,15 +36,15 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         ValueError: the file is missing, damaged or holds anything but plain values.
     """
-    check_file(path, KIND)
-    with reading(path, KIND):
+    check_file(path, "a model or checkpoint of this project")
+    with reading(path, "a file of this project"):
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch itself doesn't look at the sums
         if damaged is not None:
             raise ValueError(f"wrong sum of {damaged}")
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict):
-            raise ValueError(f"holds {type(state).__name__}")
+    if not isinstance(state, dict):
+        raise ValueError(f"{path}: holds {type(state).__name__}, not a model or checkpoint")
     return state
 
 
