@@ -16,7 +16,6 @@ import h5py
 import numpy as np
 import scipy.io
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from data_generators.planted_motifs import (
     BASES,
@@ -28,6 +27,7 @@ from data_generators.planted_motifs import (
     draw_sequences,
 )
 from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.files.progress import progress_bar
 
 MIN_SEQ_SIZE = 100
 _LABEL_NOISE = 0.01
@@ -100,7 +100,7 @@ def draw_blocks(split: str, options: DemoOptions) -> Iterator[Block]:
     total = (options.num_train, options.num_valid, options.num_test)[number]
     rng = np.random.default_rng((options.seed, number))
     event_of_target = _event_of_target(options.num_targets)
-    with tqdm(total=total, desc=f"drawing {split}", unit="seq", disable=None) as bar:
+    with progress_bar(total=total, desc=f"drawing {split}", unit="seq") as bar:
         for start in range(0, total, _BLOCK):
             size = min(_BLOCK, total - start)
             codes, present = draw_sequences(rng, size, options.seq_size)

@@ -11,13 +11,12 @@ from tests.layers import (
     circle_errors,
     layer_errors,
     pickle_errors,
-    print_errors,
     read_project,
     size_errors,
 )
 
 PROJECT = read_project(Path(__file__).parents[1])
-CHECKS = [layer_errors, circle_errors, size_errors, print_errors, pickle_errors]
+CHECKS = [layer_errors, circle_errors, size_errors, pickle_errors]
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -168,13 +167,6 @@ def test_a_project_too_large_is_found(tmp_path):
 def test_docstrings_comments_and_blank_lines_are_no_code(tmp_path):
     text = 'def f():\n    """One.\n\n    Two.\n    """\n' + "    # why\n\n" * 45 + "    return 1\n"
     assert size_errors(made_up(tmp_path, **GOOD, samplers__new=text)) == []
-
-
-def test_prints_in_tools_are_found(tmp_path):
-    source = "def f():\n    print('x')\n"
-    assert print_errors(made_up(tmp_path, **GOOD, samplers__new=source)) == [
-        "samplers.new:2 prints"
-    ]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import embedding
 
-from generalNAS_tools.data.packed_cache import CHANNELS, HEADER_BYTES, packed_cache
+from generalNAS_tools.data.cache_header import CHANNELS, HEADER_BYTES
+from generalNAS_tools.data.packed_cache import packed_cache
 
 _COPY_BYTES = 64 << 20
 _CHECK_BATCH = 1024

@@ -5,54 +5,34 @@ A, G, C, T), then one bit per target, each part filled up to whole bytes. That i
 keeps unknown bases (four zeros) and ambiguous ones (several ones).
 """
 
-import json
+import errno
 import logging
 import os
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from generalNAS_tools.data.matlab_files import MatArray, Piece, open_mat
-from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.data.cache_header import (
+    CHANNELS,
+    RecordLayout,
+    checksum,
+    header_of,
+    read_layout,
+    stamp,
+)
+from generalNAS_tools.data.matlab_files import MatArray, open_mat
+from generalNAS_tools.files.atomic_files import atomic_write, check_file, remove_leftovers
+from generalNAS_tools.files.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 
-FORMAT = "genomeNAS packed sequences 1"
-HEADER_BYTES = 512
 PACKING_BYTES = 288 << 20
 """Memory for the records under construction: DeepSEA's test set fits, read in one go."""
 TILE_BYTES = 16 << 20
 """Memory for unpacked values: about the size of a processor's cache, where packing is fastest."""
-CHANNELS = 4
-
-
-class RecordLayout(NamedTuple):
-    """Sizes of a packed split.
-
-    Attributes:
-        num_sequences: number of records.
-        seq_size: length of every sequence, in bp.
-        num_targets: number of labels of every sequence.
-    """
-
-    num_sequences: int
-    seq_size: int
-    num_targets: int
-
-    @property
-    def sequence_bytes(self) -> int:
-        """Bytes of a record that hold the sequence."""
-        return -(-CHANNELS * self.seq_size // 8)
-
-    @property
-    def record_bytes(self) -> int:
-        """Bytes of a record."""
-        return self.sequence_bytes + -(-self.num_targets // 8)
 
 
 class PackedCache(NamedTuple):
@@ -81,16 +61,19 @@ def packed_cache(
         ValueError: the source is missing, damaged or without the variables, or the cache can't
             be written.
     """
-    if not source.is_file():
-        raise ValueError(f"--{split}_directory {source}: no such file; expected a .mat file")
+    check_file(source, f"a .mat file for --{split}_directory")
     path = _cache_path(source, split, cache_dir)
-    stat = source.stat()
-    stamp = {"format": FORMAT, "source_bytes": stat.st_size, "source_mtime_ns": stat.st_mtime_ns}
-    layout = _read_layout(path, stamp)
+    try:
+        remove_leftovers(path)
+        layout = read_layout(path, source)
+        if layout is None and path.parent.exists() and not os.access(path.parent, os.W_OK):
+            raise OSError(errno.EACCES, "not writable")
+    except OSError as error:
+        raise ValueError(
+            f"{path}: {error.strerror}; name another folder for the cache with --cache_dir"
+        ) from error
     if layout is None:
-        if path.parent.exists() and not os.access(path.parent, os.W_OK):
-            raise ValueError(f"{path.parent}: not writable; name a cache folder with --cache_dir")
-        layout = _write_cache(path, source, split, stamp=stamp, packing_bytes=packing_bytes)
+        layout = _write_cache(path, source, split, packing_bytes=packing_bytes)
     return PackedCache(path, layout)
 
 
@@ -102,76 +85,19 @@ def _cache_path(source: Path, split: str, cache_dir: str | os.PathLike[str] | No
     return Path(cache_dir) / f"{source.name}-{digest}.{split}.packed"
 
 
-def _read_layout(path: Path, stamp: dict[str, Any]) -> RecordLayout | None:
-    """The layout that the header of a cache states; None if absent, stale or not whole."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        raw = file.read(HEADER_BYTES)
-        size = os.fstat(file.fileno()).st_size
-    try:
-        header = json.loads(raw)
-        layout = RecordLayout(*(header.pop(field) for field in RecordLayout._fields))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        logger.warning("%s is damaged and will be made anew", path)
-        return None
-    if header != stamp or any(type(number) is not int or number < 1 for number in layout):
-        logger.info("%s is out of date and will be made anew", path)
-        return None
-    if size != HEADER_BYTES + layout.num_sequences * layout.record_bytes:
-        logger.warning("%s is incomplete and will be made anew", path)
-        return None
-    return layout
-
-
-def _write_cache(
-    path: Path, source: Path, split: str, *, stamp: dict[str, Any], packing_bytes: int
-) -> RecordLayout:
+def _write_cache(path: Path, source: Path, split: str, *, packing_bytes: int) -> RecordLayout:
     logger.info("packing %s into %s", source, path)
-    with open_mat(source) as variables:
-        sequences = _Bits(source, f"{split}xdata", _find(variables, f"{split}xdata", source))
-        labels = _Bits(source, f"{split}data", _find(variables, f"{split}data", source))
+    header = stamp(source) | {"checksum": checksum(source)}
+    with open_mat(source, (f"{split}xdata", f"{split}data")) as (sequences, labels):
         layout = _checked_layout(sequences, labels)
-        header = json.dumps(stamp | layout._asdict()).encode()
         with atomic_write(path) as file:
-            file.write(header.ljust(HEADER_BYTES))
+            file.write(header_of(header | {"layout": layout}))
             _write_records(file, sequences, labels, layout=layout, packing_bytes=packing_bytes)
     return layout
 
 
-class _Bits(NamedTuple):
-    """A variable of zeros and ones."""
-
-    source: Path
-    name: str
-    array: MatArray
-
-    def pieces(self, start: int, stop: int, *, tile_bytes: int) -> Iterator[Piece]:
-        """The array's pieces as booleans.
-
-        Raises:
-            ValueError: a value is neither 0 nor 1.
-        """
-        for plane, first, values in self.array.pieces(start, stop, tile_bytes=tile_bytes):
-            ones = values == 1
-            valid = ones | (values == 0)
-            if not valid.all():
-                raise ValueError(
-                    f"{self.source}: {self.name} holds {values[~valid][0]}; expected only 0 and 1"
-                )
-            yield Piece(plane, first, ones)
-
-
-def _find(variables: dict[str, MatArray | None], name: str, source: Path) -> MatArray:
-    array = variables.get(name)
-    if array is None:
-        held = ", ".join(sorted(variables)) or "nothing"
-        raise ValueError(f"{source}: no numeric array {name}; the file holds {held}")
-    return array
-
-
-def _checked_layout(sequences: _Bits, labels: _Bits) -> RecordLayout:
-    source, shape, label_shape = sequences.source, sequences.array.shape, labels.array.shape
+def _checked_layout(sequences: MatArray, labels: MatArray) -> RecordLayout:
+    source, shape, label_shape = sequences.path, sequences.values.shape, labels.values.shape
     # MATLAB drops trailing axes of size 1, so that of L = 1 is missing.
     full_shape = (1,) * (3 - len(shape)) + shape
     if len(full_shape) != 3 or full_shape[1] != CHANNELS:
@@ -192,15 +118,15 @@ def _checked_layout(sequences: _Bits, labels: _Bits) -> RecordLayout:
 
 def _write_records(
     file: IO[bytes],
-    sequences: _Bits,
-    labels: _Bits,
+    sequences: MatArray,
+    labels: MatArray,
     *,
     layout: RecordLayout,
     packing_bytes: int,
 ) -> None:
     """Packs as many records as the memory allows at a time, each time reading all planes."""
     num_sequences, seq_size, num_targets = layout
-    chunk = sequences.array.chunk
+    chunk = sequences.chunks[-1]
     step = max(packing_bytes // layout.record_bytes, 1)
     step = step // chunk * chunk or step
     tile_bytes = min(packing_bytes, TILE_BYTES)
@@ -208,12 +134,12 @@ def _write_records(
     # Plane p of the sequences is channel p % 4 of position p // 4.
     bit_of_plane = np.arange(CHANNELS * seq_size).reshape(CHANNELS, seq_size).T.reshape(-1)
     label_bits = 8 * layout.sequence_bytes + np.arange(num_targets)
-    with tqdm(total=total, desc=f"packing {sequences.name}", unit_scale=True, disable=None) as bar:
+    with progress_bar(total=total, desc=f"packing {sequences.name}", unit_scale=True) as bar:
         for start in range(0, num_sequences, step):
             stop = min(start + step, num_sequences)
             columns = np.zeros((layout.record_bytes, stop - start), np.uint8)
-            for bits, bit_numbers in ((sequences, bit_of_plane), (labels, label_bits)):
-                for plane, first, ones in bits.pieces(start, stop, tile_bytes=tile_bytes):
+            for array, bit_numbers in ((sequences, bit_of_plane), (labels, label_bits)):
+                for plane, first, ones in array.pieces(start, stop, tile_bytes=tile_bytes):
                     byte, bit = divmod(int(bit_numbers[plane]), 8)
                     column = columns[byte, first - start : first - start + len(ones)]
                     column |= ones.view(np.uint8) << np.uint8(7 - bit)

@@ -1,30 +1,14 @@
 """Files of tensors and plain values: written atomically, read without running anything."""
 
 import os
-import pickle
 import zipfile
-import zlib
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write, check_file, reading
 
-_DAMAGE = (
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    zlib.error,
-    RuntimeError,
-    EOFError,
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)
-"""What reading a damaged file raises."""
 _PARTS = {
     "config": dict,
     "position": dict,
@@ -52,17 +36,13 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         ValueError: the file is missing, damaged or holds anything but plain values.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; expected a model or checkpoint of this project")
-    try:
+    check_file(path, "a model or checkpoint of this project")
+    with reading(path, "a file of this project"):
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch itself doesn't look at the sums
         if damaged is not None:
             raise ValueError(f"wrong sum of {damaged}")
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGE as error:
-        raise ValueError(f"{path}: damaged, or not a file of this project") from error
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds {type(state).__name__}, not a model or checkpoint")
     return state

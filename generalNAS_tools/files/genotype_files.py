@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from generalNAS_tools.files.atomic_files import write_array
+from generalNAS_tools.files.atomic_files import check_file, reading, write_array
 from generalNAS_tools.files.pickled_genotypes import unpickle_genotype
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 
@@ -24,14 +24,11 @@ def read_genotype(path: str | os.PathLike[str]) -> Genotype:
         ValueError: the file is missing, unreadable or holds no valid genotype.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"--genotype_file {path}: no such file; expected a genotype (.npy)")
+    check_file(path, "a genotype (.npy), see --genotype_file")
     if path.stat().st_size > MAX_GENOTYPE_BYTES:
         raise ValueError(f"{path}: {path.stat().st_size} bytes is too large for a genotype")
-    try:
+    with reading(path, "a genotype file"):
         value = _decode(path.read_bytes())
-    except Exception as error:
-        raise ValueError(f"{path}: not a genotype file ({_one_line(error)})") from error
     return parse_genotype(value, source=str(path))
 
 
@@ -44,20 +41,11 @@ def _decode(raw: bytes) -> Any:
     if not raw.startswith(b"\x93NUMPY"):
         return unpickle_genotype(raw)
     stream = io.BytesIO(raw)
-    version = np.lib.format.read_magic(stream)
-    read_header = (
-        np.lib.format.read_array_header_1_0
-        if version == (1, 0)
-        else np.lib.format.read_array_header_2_0
-    )
-    shape, _, dtype = read_header(stream)
+    np.lib.format.read_magic(stream)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.hasobject:
         return unpickle_genotype(stream.read())
     if dtype.kind != "U" or shape != ():
         raise ValueError(f"holds {dtype} of shape {shape}, not JSON text")
     stream.seek(0)
     return json.loads(str(np.load(stream, allow_pickle=False)))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

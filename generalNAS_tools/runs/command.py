@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from generalNAS_tools.data.deepsea_data import Splits, load_splits
+from generalNAS_tools.files.progress import STDERR, keep_descriptors
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.flags import as_config
 from generalNAS_tools.runs.options import (
@@ -167,12 +168,13 @@ def run_command(main: Callable[[], None]) -> None:
     0: all is done; 2: bad input, one line says what; 3: the training diverged; 128 and the
     signal's number: stopped by it, the same command goes on.
     """
+    keep_descriptors()
     # A run resumed between its last step and its epoch's end moves the schedule first, rightly.
     warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
     try:
         main()
     except ValueError as error:
-        sys.stderr.write(" ".join(str(error).split()) + "\n")
+        STDERR.write(" ".join(str(error).split()) + "\n")
         log.debug("bad input", exc_info=True)
         sys.exit(DIVERGED if isinstance(error, Diverged) else BAD_INPUT)
     except Stopped as stop:

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
+from generalNAS_tools.files.progress import STDERR
+
 Options = TypeVar("Options")
 
 
@@ -19,7 +21,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the one line, without the usage, and leaves."""
-        sys.stderr.write(f"{self.prog}: error: {' '.join(message.split())}\n")
+        STDERR.write(f"{self.prog}: error: {' '.join(message.split())}\n")
         sys.exit(2)
 
 

@@ -1,7 +1,7 @@
 """The files of a run: their names, their folder, and how each is written."""
 
+import contextlib
 import csv
-import fcntl
 import io
 import json
 import logging
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from generalNAS_tools.files.atomic_files import atomic_write, write_array
+from generalNAS_tools.files.atomic_files import atomic_write, lock_file, write_array
 from generalNAS_tools.files.genotype_files import write_genotype
 from generalNAS_tools.search_space.genotypes import Genotype
 
@@ -38,7 +38,6 @@ class RunFiles:
             raise ValueError(f"--save {save!r}: expected a name without a slash")
         self.folder, self.save, self.method = Path(folder), save, method
         self._lock = self._claim_folder()
-        self._remove_leftovers()
 
     def path(self, name: str, ending: str = "npy") -> Path:
         """Path of one of the run's files."""
@@ -83,7 +82,10 @@ class RunFiles:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = path.open("w")
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock_file(lock):
+                self._remove_leftovers()
+            else:
+                log.warning("%s: no locks here, so don't run this twice at a time", path)
         except BlockingIOError as error:
             lock.close()
             raise ValueError(
@@ -95,7 +97,8 @@ class RunFiles:
 
     def _remove_leftovers(self) -> None:
         """Removes what a killed process of this run had half-written."""
-        name = re.compile(rf"\.[^-]+-{re.escape(self.save)}\.[a-z]+\.\d+\.part")
+        name = re.compile(rf"\.[^-]+-{re.escape(self.save)}\.[a-z]+\.[^.]*\.[^.]+\.part")
         for path in self.folder.glob(".*.part"):
             if name.fullmatch(path.name):
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink()

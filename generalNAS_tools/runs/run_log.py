@@ -2,13 +2,14 @@
 
 import datetime
 import logging
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+
+from generalNAS_tools.files.progress import STDERR
 
 FORMAT = "%(asctime)s %(message)s"
 
@@ -18,11 +19,11 @@ class _BarHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one line."""
-        tqdm.write(self.format(record), file=sys.stderr)
+        tqdm.write(self.format(record), file=STDERR)
 
 
 def open_log(path: Path | None) -> None:
-    """Sends the log to stderr, and to a file if one is given; replaces earlier handlers.
+    """Sends the log to a file, if one is given, and to stderr; replaces earlier handlers.
 
     Raises:
         ValueError: the file can't be written.
@@ -30,7 +31,7 @@ def open_log(path: Path | None) -> None:
     handlers: list[logging.Handler] = [_BarHandler()]
     if path is not None:
         try:
-            handlers.append(logging.FileHandler(path, encoding="utf-8"))
+            handlers.insert(0, logging.FileHandler(path, encoding="utf-8"))
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror or error}") from error
     for handler in handlers:

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
-from tqdm import tqdm
+
+from generalNAS_tools.files.progress import progress_bar
 
 Metrics = dict[str, Any]
 
@@ -167,9 +168,8 @@ def _columns(
     labels: NDArray[np.bool_], predictions: NDArray[np.float32]
 ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float32]]]:
     """Labels and predictions target by target, each (N,) and contiguous."""
-    for start in tqdm(
-        range(0, labels.shape[1], TARGETS_PER_BLOCK), desc="metrics", disable=None, leave=False
-    ):
+    starts = range(0, labels.shape[1], TARGETS_PER_BLOCK)
+    for start in progress_bar(starts, desc="metrics", leave=False):
         block = slice(start, start + TARGETS_PER_BLOCK)
         truths = np.ascontiguousarray(labels[:, block].T, dtype=bool)
         scores = np.ascontiguousarray(predictions[:, block].T)

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from generalNAS_tools.data.deepsea_data import Batch, PackedSplit, batches, epoch_indices
+from generalNAS_tools.files.progress import progress_bar
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.runs.options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
@@ -176,4 +176,4 @@ def _passes(
 def _with_bar(items: range, name: str, total: int) -> Iterator[int]:
     """A progress bar, silent when stderr is no terminal."""
     first = total - len(items)
-    yield from tqdm(items, name, total, initial=first, leave=False, disable=None, unit="step")
+    yield from progress_bar(items, desc=name, total=total, initial=first, leave=False, unit="step")

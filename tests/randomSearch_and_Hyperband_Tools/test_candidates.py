@@ -105,7 +105,7 @@ def test_a_foreign_file_is_refused(setup):
     with pytest.raises(ValueError, match=r"waiting_1-a\.pt: no such file"):
         store.bring_back(begin(setup))
     path.write_bytes(b"torn")
-    with pytest.raises(ValueError, match=r"waiting_1-a\.pt: damaged"):
+    with pytest.raises(ValueError, match=r"waiting_1-a\.pt: .*damaged"):
         store.bring_back(begin(setup))
 
 

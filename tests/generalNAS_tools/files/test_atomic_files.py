@@ -1,6 +1,7 @@
 import errno
 import fcntl
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -8,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from generalNAS_tools.files.atomic_files import atomic_write, check_writable
+from generalNAS_tools.files.atomic_files import (
+    atomic_write,
+    check_file,
+    check_writable,
+    lock_file,
+    remove_leftovers,
+)
 
 
 def listing(folder):
@@ -192,3 +199,94 @@ def test_an_array_on_a_full_disk_is_noticed(tmp_path):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "can't be written" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_writers_with_one_process_number(tmp_path, monkeypatch):
+    """As two containers do that share a folder, each the first process of its own."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    path = tmp_path / "file"
+    with atomic_write(path) as slow:
+        slow.write(b"slow")
+        write(path, b"quick")
+        assert path.read_bytes() == b"quick"
+        slow.write(b" but whole")
+    assert path.read_bytes() == b"slow but whole"
+    assert listing(tmp_path) == ["file"]
+
+
+def test_a_new_file_has_the_user_s_permissions(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write(tmp_path / "file", b"new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+KILLED = """
+import os, signal, sys
+from generalNAS_tools.files.atomic_files import atomic_write
+with atomic_write(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_writer_of_this_machine_left_is_removed_at_once(tmp_path):
+    path = tmp_path / "file"
+    root = Path(__file__).parents[3]
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], cwd=root, check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.endswith(".part")
+    remove_leftovers(path)
+    assert listing(tmp_path) == []
+
+
+def refusing(monkeypatch, module, name, number, *, folders_only=False):
+    """Makes a system call fail as some file systems let it."""
+    original = getattr(module, name)
+
+    def refuse(file, *arguments):
+        if folders_only and not stat.S_ISDIR(os.fstat(file).st_mode):
+            return original(file, *arguments)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module, name, refuse)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EACCES])
+def test_a_folder_that_can_t_be_synced(tmp_path, monkeypatch, number):
+    refusing(monkeypatch, os, "fsync", number, folders_only=True)
+    write(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, number):
+    refusing(monkeypatch, fcntl, "flock", number)
+    (tmp_path / ".file.12.part").write_bytes(b"whose?")
+    os.utime(tmp_path / ".file.12.part", (0, 0))
+    write(tmp_path / "file", b"new")
+    assert listing(tmp_path) == [".file.12.part", "file"]
+    with (tmp_path / "file").open() as file:
+        assert lock_file(file) is False
+
+
+def test_other_failures_of_locking_are_errors(tmp_path, monkeypatch):
+    refusing(monkeypatch, fcntl, "flock", errno.EIO)
+    with pytest.raises(ValueError, match=r"file: can't be written \(Input/output error\)"):
+        write(tmp_path / "file", b"new")
+
+
+def test_files_that_can_t_be_read(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("text")
+    check_file(tmp_path / "file", "a text")
+    for path in (tmp_path, tmp_path / "none", tmp_path / "file" / "below"):
+        with pytest.raises(ValueError, match=f"^{path}: no such file; expected a text$"):
+            check_file(path, "a text")
+    with pytest.raises(ValueError, match=r"x: can't be read \(File name too long\)|no such file"):
+        check_file(tmp_path / ("x" * 300), "a text")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ValueError, match=r"can't be read \(permission denied\); expected a text"):
+        check_file(tmp_path / "file", "a text")

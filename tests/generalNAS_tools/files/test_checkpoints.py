@@ -37,7 +37,7 @@ def test_damage_anywhere_is_noticed(tmp_path):
     ]
     for content in versions:
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="damaged, or not a file of this project"):
+        with pytest.raises(ValueError, match="not a file of this project, or damaged"):
             load_weights(path)
     for i in range(0, len(whole), 13):  # names and padding, too: never another exception
         path.write_bytes(whole[:i] + bytes([whole[i] ^ 255]) + whole[i + 1 :])

@@ -229,7 +229,7 @@ def test_bombs_and_damage_are_refused_in_little_memory(tmp_path, content):
 def test_a_refused_pickle_leaves_the_reader_as_it_was(tmp_path, old_genotype):
     path = tmp_path / "old.npy"
     path.write_bytes(SEALED)
-    with pytest.raises(ValueError, match="it sets __new__ of a class, refused"):
+    with pytest.raises(ValueError, match="not a genotype file"):
         read_genotype(path)
     path.write_bytes(pickle.dumps(old_genotype))
     assert read_genotype(path) == EXAMPLE
@@ -262,3 +262,52 @@ def test_truncated_old_files_are_refused(tmp_path):
         path.write_bytes(whole[:size])
         with pytest.raises(ValueError, match=r"cut\.npy: "):
             read_genotype(path)
+
+
+def test_a_pickle_cannot_change_the_reader(tmp_path, old_genotype):
+    """The kind of SEALED for every name that the reader admits."""
+    path = tmp_path / "old.npy"
+    names = [("genotypes", "Genotype"), ("numpy", "dtype"), ("builtins", "range")]
+    for module, name in [*names, ("_codecs", "encode")]:
+        for attribute in (b"__new__", b"__setstate__", b"arguments", b"state"):
+            size = struct.pack("<I", len(attribute))
+            state = b"N}(X" + size + attribute + b"K\x01u\x86b."
+            path.write_bytes(f"c{module}\n{name}\n".encode() + state)
+            with pytest.raises(ValueError, match="not a genotype file"):
+                read_genotype(path)
+    path.write_bytes(pickle.dumps(old_genotype))
+    assert read_genotype(path) == EXAMPLE
+
+
+def test_deep_nesting_is_refused(tmp_path):
+    path = tmp_path / "deep.npy"
+    path.write_bytes(b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + b".")
+    with pytest.raises(ValueError, match=r"deep\.npy: not a genotype file"):
+        read_genotype(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"cgenotypes\nGenotype\n.",
+        b"cgenotypes\nGenotype\n)\x81.",
+        b"}X\x06\x00\x00\x00normalcgenotypes\nGenotype\ns.",
+        b"\x80\x02}("
+        + b"".join(
+            b"X" + struct.pack("<I", len(name)) + name.encode() + b"cnumpy\ndtype\n)R"
+            for name in FIELDS
+        )
+        + b"u.",
+        b"cnumpy\ndtype\n)R.",
+        b"cnumpy\ndtype\n)Rcnumpy\ndtype\n)Rb.",
+        b"c_codecs\nencode\n)R.",
+        pickle.dumps({1, 2}),
+        pickle.dumps(bytearray(9)),
+    ],
+)
+def test_a_stand_in_is_no_genotype(tmp_path, content):
+    path = tmp_path / "odd.npy"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"odd\.npy: ") as caught:
+        read_genotype(path)
+    assert "\n" not in str(caught.value)

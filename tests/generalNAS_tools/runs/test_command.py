@@ -1,5 +1,6 @@
 import logging
 import signal
+import sys
 
 import pytest
 import torch
@@ -25,6 +26,11 @@ def test_divergence_has_a_code_of_its_own(capsys):
 
 def test_bad_input_is_one_line(capsys):
     assert leave(ValueError("x.mat:\n  wrong\tvalue"), capsys) == (2, "x.mat: wrong value\n")
+
+
+def test_bad_input_has_its_code_without_stderr(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert leave(ValueError("wrong"), capsys)[0] == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,4 +1,7 @@
 import csv
+import errno
+import fcntl
+import os
 import resource
 
 import numpy as np
@@ -80,12 +83,33 @@ def test_a_run_s_name_is_its_own(files):
 
 
 def test_leftovers_of_this_run_alone_are_removed(tmp_path):
-    own = [".checkpoint-a.pt.12.part", ".darts_geno-a.npy.7.part", ".history-a.csv.1.part"]
-    others = [".checkpoint-b-a.pt.12.part", ".checkpoint-ab.pt.1.part", ".x.part", "y-a.pt.1.part"]
+    own = [".checkpoint-a.pt.h.12.part", ".darts_geno-a.npy.h.7.part", ".history-a.csv..1.part"]
+    others = [".checkpoint-b-a.pt.h.12.part", ".checkpoint-ab.pt.h.1.part", ".x.part"]
+    others += ["y-a.pt.h.1.part", ".checkpoint-a.csv.pt.h.1.part"]
     for name in own + others:
         (tmp_path / name).write_text("half")
     RunFiles(str(tmp_path), save="a", method="darts")._lock.close()
     assert {path.name for path in tmp_path.iterdir()} == {*others, ".a.lock"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    (tmp_path / ".checkpoint-a.pt.h.12.part").write_text("whose?")
+    for _ in range(2):
+        caplog.clear()
+        files = RunFiles(str(tmp_path), save="a", method="darts")
+        files.write_array("x", [1.0])
+        assert len(caplog.records) == 1
+        assert f"{tmp_path}/.a.lock: no locks here" in caplog.text
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".a.lock",
+        ".checkpoint-a.pt.h.12.part",
+        "x-a.npy",
+    }
 
 
 @pytest.mark.parametrize("save", ["", "a/b", "/a"])

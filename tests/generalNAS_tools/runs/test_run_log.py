@@ -1,4 +1,5 @@
 import logging
+import sys
 
 import pytest
 
@@ -44,6 +45,15 @@ def test_a_full_disk_leaves_no_traceback(capsys):
     error = capsys.readouterr().err
     assert "Traceback" not in error
     assert "Logging error" not in error
+
+
+def test_a_run_goes_on_without_stderr(tmp_path, monkeypatch):
+    open_log(tmp_path / "log.txt")
+    monkeypatch.setattr(sys, "stderr", None)
+    for name in ("one", "two"):
+        logging.getLogger("a.tool").info(name)
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    assert [line.split()[-1] for line in lines] == ["one", "two"]
 
 
 def test_the_line_of_an_epoch():
