@@ -13,11 +13,13 @@ from torch import nn
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, batches, epoch_indices
 from generalNAS_tools.networks.cnn.edge_batches import StateFanOut
-from generalNAS_tools.networks.rhn.cells import SearchRHN
+from generalNAS_tools.networks.rhn.cells import SearchRHN, VariationalDropout
 from generalNAS_tools.training.train_step import Forward, LoopOptions
 
-_DROPPING = (nn.Dropout, StateFanOut, SearchRHN)
+_DROPPING = (nn.Dropout, StateFanOut, VariationalDropout)
 """Modules that drop something at random while training."""
+_NORMALISING = (nn.BatchNorm1d, SearchRHN)
+"""Modules that keep running statistics."""
 
 
 @contextlib.contextmanager
@@ -37,7 +39,7 @@ def recalibrated(
         options: batch size, seed, device and precision.
     """
     training = network.training
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d)]
+    norms = [module for module in network.modules() if isinstance(module, _NORMALISING)]
     momenta = [norm.momentum for norm in norms]
     saved = [buffer.clone() for norm in norms for buffer in norm.buffers()]
     order = epoch_indices(split.num_sequences, seed=options.seed, epoch=0)
@@ -68,6 +70,5 @@ def _start_averages(network: nn.Module) -> None:
         if isinstance(module, _DROPPING):
             module.training = False  # its parts, a BatchNorm among them, still train
         if isinstance(module, SearchRHN):
-            assert module.bn.num_batches_tracked is not None
-            module.bn.num_batches_tracked.zero_()
-            module.bn.momentum = None  # it sees many states in a pass and counts them itself
+            module.num_batches_tracked.zero_()
+            module.momentum = None  # it sees many states in a pass and counts them itself

@@ -36,7 +36,7 @@ class _PlainNetwork(nn.Module):
         frame = fast.network
         for mine, theirs in zip(self.cells, frame.cells, strict=True):
             mine.load_from(theirs)
-        self.rhn.load_state_dict(frame.rhn.state_dict())
+        self.rhn.load_from(frame.rhn)
         self.stem.load_state_dict(frame.stem.state_dict())
         self.head.load_state_dict(frame.head.state_dict())
         return self

@@ -14,6 +14,13 @@ FUNCTIONS = {
 }
 
 
+def plain_state(fast):
+    """The state of the fast cell under the names of the plain one."""
+    norm = ("running_mean", "running_var", "num_batches_tracked")
+    state = fast.state_dict()
+    return {f"bn.{name}" if name in norm else name: value for name, value in state.items()}
+
+
 class _PlainRHN(nn.Module):
     def __init__(self, hidden_size, dropoutx, dropouth):
         super().__init__()
@@ -23,6 +30,11 @@ class _PlainRHN(nn.Module):
             torch.empty(hidden_size, 2 * hidden_size).uniform_(-0.04, 0.04)
             for _ in range(RHN_NODES)
         )
+
+    def load_from(self, fast):
+        """Takes over the weights and statistics of the fast cell."""
+        self.load_state_dict(plain_state(fast))
+        return self
 
     def dropout_mask(self, x, rate):
         if not self.training or rate == 0:

@@ -2,47 +2,66 @@
 
 Zilly et al., "Recurrent Highway Networks" (2017), with the search space of Liu et al., "DARTS"
 (2019): 8 nodes, each a highway step from earlier states. The recurrences run in
-`rhn_search_kernel` and `rhn_final_kernel`; here are parameters, dropout and checks.
+`search_kernel` and `final_kernel`; here are parameters, dropout and checks.
 
 T time steps, B batch, H hidden.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generalNAS_tools.networks.rhn.final_kernel import FinalRecurrence, final_forward
-from generalNAS_tools.networks.rhn.kernels import STATES, Drive
+from generalNAS_tools.networks.rhn.final_kernel import FinalRecurrence
+from generalNAS_tools.networks.rhn.kernels import STATES, RHNInputs
 from generalNAS_tools.networks.rhn.norm import Norm
 from generalNAS_tools.networks.rhn.plan import MASK_SHAPE, final_plan, search_plan
-from generalNAS_tools.networks.rhn.search_kernel import SearchRecurrence, search_forward
+from generalNAS_tools.networks.rhn.recurrence import run
+from generalNAS_tools.networks.rhn.search_kernel import SearchRecurrence
 from generalNAS_tools.search_space.edge_masks import BoolArray
 from generalNAS_tools.search_space.genotypes import NONE, RHN_NODES, Gene
 
 INITIAL_RANGE = 0.04
 
 
-class _RHN(nn.Module):
-    """Parameters, dropout and the input's part, common to both cells."""
+class VariationalDropout(nn.Module):
+    """Draws one mask for all time steps (Gal & Ghahramani, 2016)."""
 
-    def __init__(self, hidden_size: int, dropoutx: float, dropouth: float) -> None:
+    def __init__(self, rate: float, name: str) -> None:
         super().__init__()
-        for name, rate in (("dropoutx", dropoutx), ("dropouth", dropouth)):
-            if not 0 <= rate < 1:
-                raise ValueError(f"{name} is {rate}; expected a rate in [0, 1)")
-        self.hidden_size, self.dropoutx, self.dropouth = hidden_size, dropoutx, dropouth
+        if not 0 <= rate < 1:
+            raise ValueError(f"{name} is {rate}; expected a rate in [0, 1)")
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor | None:
+        """A mask (B, H) for x (T, B, H); None where nothing is dropped."""
+        if not self.training or self.rate == 0:
+            return None
+        return x.new_empty(x.shape[1:]).bernoulli_(1 - self.rate).div_(1 - self.rate)
+
+
+class _RHN(nn.Module):
+    """Parameters, dropout and the input's part, common to both cells.
+
+    Args:
+        hidden_size: H.
+        dropoutx: dropout rate of the input.
+        dropouth: dropout rate of the states before each product.
+    """
+
+    def __init__(self, hidden_size: int, *, dropoutx: float = 0.0, dropouth: float = 0.0) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.dropoutx = VariationalDropout(dropoutx, "dropoutx")
+        self.dropouth = VariationalDropout(dropouth, "dropouth")
         self.W0 = _uniform(2 * hidden_size, 2 * hidden_size)
         self.W = nn.ParameterList(_uniform(hidden_size, 2 * hidden_size) for _ in range(RHN_NODES))
 
-    def _dropout_mask(self, x: Tensor, rate: float) -> Tensor | None:
-        """Variational dropout (Gal & Ghahramani, 2016): one mask (B, H) for all time steps."""
-        if not self.training or rate == 0:
-            return None
-        return x.new_empty(x.shape[1:]).bernoulli_(1 - rate).div_(1 - rate)
-
-    def _drive(self, x: Tensor, hidden: Tensor | None, w: Sequence[Tensor]) -> Drive:
+    def _inputs(
+        self, x: Tensor, hidden: Tensor | None, parts: Sequence[Any], w: Sequence[Tensor]
+    ) -> RHNInputs:
         """Checks x (T, B, H) and hidden (1, B, H) and applies the upper half of W0 to x."""
         if x.dim() != 3 or x.shape[2] != self.hidden_size:
             raise ValueError(f"x has shape {tuple(x.shape)}; expected (T, B, {self.hidden_size})")
@@ -50,18 +69,17 @@ class _RHN(nn.Module):
         if hidden is not None and hidden.shape != expected:
             raise ValueError(f"hidden has shape {tuple(hidden.shape)}; expected {expected}")
         states, products = _dtypes(x, self.W0)
-        x_mask = self._dropout_mask(x, self.dropoutx)
-        h_mask = self._dropout_mask(x, self.dropouth)
+        x_mask, h_mask = self.dropoutx(x), self.dropouth(x)
         start = x.new_zeros(x.shape[1:]) if hidden is None else hidden[0]
         with torch.autocast(x.device.type, enabled=False):
             fed = (x if x_mask is None else x * x_mask).to(products)
             w0 = self.W0.to(products)
-            return Drive(
-                (fed @ w0[: self.hidden_size]).contiguous(),
-                start.to(states).contiguous(),
-                w0[self.hidden_size :],
-                tuple(matrix.to(products) for matrix in w),
-                None if h_mask is None else h_mask.to(states),
+            return RHNInputs(
+                *(parts, None, None if h_mask is None else h_mask.to(states), None),
+                pre=(fed @ w0[: self.hidden_size]).contiguous(),
+                hidden=start.to(states).contiguous(),
+                w0=w0[self.hidden_size :],
+                w=tuple(matrix.to(products) for matrix in w),
             )
 
 
@@ -75,16 +93,25 @@ class SearchRHN(_RHN):
     Args:
         hidden_size: H.
         mask: (36, 5), primitives that exist; edges with none but `none` are never computed.
-        dropoutx: dropout rate of the input.
-        dropouth: dropout rate of the states before each product.
+        dropout: rates `dropoutx` and `dropouth`, see `_RHN`.
+
+    Attributes:
+        running_mean: of the BatchNorm that all states share, (H,); its variance likewise.
+        num_batches_tracked: how many states the running statistics average.
+        momentum: weight of a new state in them; None for their average.
     """
 
-    def __init__(
-        self, hidden_size: int, mask: BoolArray, *, dropoutx: float = 0.0, dropouth: float = 0.0
-    ) -> None:
-        super().__init__(hidden_size, dropoutx, dropouth)
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, hidden_size: int, mask: BoolArray, **dropout: float) -> None:
+        super().__init__(hidden_size, **dropout)
         self.mask = _checked(mask, "mask")
-        self.bn = nn.BatchNorm1d(hidden_size, affine=False)
+        self.momentum: float | None = 0.1
+        self.register_buffer("running_mean", torch.zeros(hidden_size))
+        self.register_buffer("running_var", torch.ones(hidden_size))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
 
     def forward(
         self,
@@ -115,28 +142,18 @@ class SearchRHN(_RHN):
         if (mask & ~self.mask).any():
             raise ValueError("active sets primitives outside the supernet's mask")
         plan = search_plan(mask.tobytes(), str(x.device))
-        drive = self._drive(x, hidden, list(self.W))
+        inputs = self._inputs(x, hidden, plan.nodes, list(self.W))
         weights = (mixing.index_select(0, plan.edges) * plan.mask)[:, NONE + 1 :]
-        weights = weights.to(drive.hidden.dtype)
-        norm = self._norm(*x.shape[:2])
-        with torch.autocast(x.device.type, enabled=False):
-            tensors = (weights, *drive.tensors)
-            if _needs_grad(tensors):
-                result: Tensor = SearchRecurrence.apply(plan.nodes, norm, drive.h_mask, *tensors)
-                return result
-            return search_forward(drive, plan.nodes, norm, weights, keep=False)[0]
+        weights, norm = weights.to(inputs.hidden.dtype), self._norm(*x.shape[:2])
+        return run(SearchRecurrence, inputs._replace(mixing=weights, norm=norm))
 
     def _norm(self, steps: int, batch: int) -> Norm:
-        bn = self.bn
-        if bn.training and batch < 2:
+        if self.training and batch < 2:
             raise ValueError(f"a batch of {batch} has no batch statistics; expected 2 sequences")
-        assert bn.running_mean is not None
-        assert bn.running_var is not None
-        assert bn.num_batches_tracked is not None
-        seen = int(bn.num_batches_tracked) if bn.momentum is None else 0
-        if bn.training:
-            bn.num_batches_tracked.add_(STATES * steps)
-        return Norm(bn.running_mean, bn.running_var, bn.momentum, bn.eps, seen, bn.training)
+        seen = int(self.num_batches_tracked) if self.momentum is None else 0
+        if self.training:
+            self.num_batches_tracked.add_(STATES * steps)
+        return Norm(self.running_mean, self.running_var, self.momentum, seen, self.training)
 
 
 class FinalRHN(_RHN):
@@ -145,19 +162,11 @@ class FinalRHN(_RHN):
     Args:
         hidden_size: H.
         genes: eight pairs (activation, state).
-        dropoutx: dropout rate of the input.
-        dropouth: dropout rate of the states before each product.
+        dropout: rates `dropoutx` and `dropouth`, see `_RHN`.
     """
 
-    def __init__(
-        self,
-        hidden_size: int,
-        genes: Sequence[Gene],
-        *,
-        dropoutx: float = 0.0,
-        dropouth: float = 0.0,
-    ) -> None:
-        super().__init__(hidden_size, dropoutx, dropouth)
+    def __init__(self, hidden_size: int, genes: Sequence[Gene], **dropout: float) -> None:
+        super().__init__(hidden_size, **dropout)
         self.groups, self.members = final_plan(genes)
 
     def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
@@ -174,20 +183,11 @@ class FinalRHN(_RHN):
             ValueError: a shape is wrong.
         """
         w = [torch.cat([self.W[i] for i in nodes], 1) for nodes in self.members]
-        drive = self._drive(x, hidden, w)
-        with torch.autocast(x.device.type, enabled=False):
-            if _needs_grad(drive.tensors):
-                result: Tensor = FinalRecurrence.apply(self.groups, drive.h_mask, *drive.tensors)
-                return result
-            return final_forward(drive, self.groups, keep=False)[0]
+        return run(FinalRecurrence, self._inputs(x, hidden, self.groups, w))
 
 
 def _uniform(*shape: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(*shape).uniform_(-INITIAL_RANGE, INITIAL_RANGE))
-
-
-def _needs_grad(tensors: Sequence[Tensor]) -> bool:
-    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def _dtypes(x: Tensor, weight: Tensor) -> tuple[torch.dtype, torch.dtype]:

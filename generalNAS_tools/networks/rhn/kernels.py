@@ -1,48 +1,59 @@
-"""What the recurrences of both RHN cells share, forward and backward.
+"""What the recurrences of both RHN cells compute with: their inputs, what they save, activations.
 
-The forward pass keeps the pre-activations [c, h], the states and the BatchNorm scales; the
+The forward pass saves the pre-activations [c, h], the states and the BatchNorm scales; the
 backward pass overwrites the pre-activations with their gradients, so that the gradient of each
 weight matrix is one product over all time steps afterwards.
 
-T time steps, B batch, H hidden, n edges of a node, m nodes of a group.
+T time steps, B batch, H hidden, n edges of a node, m nodes of a group, E active edges.
 """
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from generalNAS_tools.networks.rhn.plan import IDENTITY, RELU, SIGMOID, TANH, Run
+from generalNAS_tools.networks.rhn.norm import Norm
+from generalNAS_tools.networks.rhn.plan import IDENTITY, RELU, SIGMOID, TANH, ActivationSpan
 from generalNAS_tools.search_space.genotypes import RHN_NODES
 
 STATES = RHN_NODES + 1
-INITIAL = ((TANH, slice(0, 1)),)
-"""The runs of the initial state, a group of one node."""
+INITIAL = (ActivationSpan(TANH, slice(0, 1)),)
+"""The spans of the initial state, a group of one node."""
 
 
-class Drive(NamedTuple):
+class RHNInputs(NamedTuple):
     """What a recurrence runs on; `pre`, `w0` and `w` share the dtype of the products.
 
     Attributes:
+        parts: what has one product per time step: a supernet's nodes, a final network's groups.
+        norm: BatchNorm of a supernet's states.
+        h_mask: dropout mask (B, H) or None.
+        mixing: weights of a supernet's activations, (E, 4).
         pre: masked input times the upper half of W0, (T, B, 2H).
         hidden: (B, H), in the dtype of the states.
         w0: lower half of W0, (H, 2H).
         w: weight per node (H, 2H), or per group (H, 2Hm).
-        h_mask: dropout mask (B, H) or None.
     """
 
+    parts: Sequence[Any]
+    norm: Norm | None
+    h_mask: Tensor | None
+    mixing: Tensor | None
     pre: Tensor
     hidden: Tensor
     w0: Tensor
     w: tuple[Tensor, ...]
-    h_mask: Tensor | None
 
     @property
-    def tensors(self) -> tuple[Tensor, ...]:
+    def tensors(self) -> tuple[Tensor | None, ...]:
         """What may need a gradient, in order."""
-        return (self.pre, self.hidden, self.w0, *self.w)
+        return (*self[3:7], *self.w)
+
+    def with_tensors(self, tensors: Sequence[Any]) -> "RHNInputs":
+        """These inputs with other `tensors`."""
+        mixing, pre, hidden, w0, *w = tensors
+        return RHNInputs(*self[:3], mixing, pre, hidden, w0, tuple(w))
 
     def feed(self, state: Tensor) -> Tensor:
         """A state as it enters a product: masked, in the products' dtype."""
@@ -58,14 +69,14 @@ class Drive(NamedTuple):
         grad.add_(product if self.h_mask is None else product.mul_(self.h_mask))
 
 
-class Tape(NamedTuple):
-    """What the forward pass keeps; one time step long if nothing is to be kept.
+class SavedStates(NamedTuple):
+    """What the forward pass saves; one time step long if nothing is to be saved.
 
     Attributes:
         states: (T, 9, B, H).
         scales: factors of the BatchNorm, (T, 9, H); not used by the final network.
         initial: pre-activations of the initial states, (T, B, 2H).
-        nodes: pre-activations per supernet node (T, n, B, 2H) or per group (T, B, 2Hm).
+        nodes: pre-activations per supernet node (T, n · B, 2H) or per group (T, B, 2Hm).
     """
 
     states: Tensor
@@ -74,15 +85,16 @@ class Tape(NamedTuple):
     nodes: list[Tensor]
 
     @classmethod
-    def empty(cls, drive: Drive, shapes: Sequence[tuple[int, ...]], *, keep: bool) -> "Tape":
-        """An unwritten tape with nodes of the given shapes per time step."""
-        steps = len(drive.pre) if keep else 1
-        batch, hidden_size = drive.hidden.shape
+    def empty(cls, inputs: RHNInputs, *, keep: bool) -> "SavedStates":
+        """Unwritten memory for all time steps, or for one."""
+        pre, hidden, steps = inputs.pre, inputs.hidden, len(inputs.pre) if keep else 1
+        states = hidden.new_empty(steps, STATES, *hidden.shape)
+        rows = [part.rows(states[0]).numel() // hidden.shape[1] for part in inputs.parts]
         return cls(
-            drive.hidden.new_empty(steps, STATES, batch, hidden_size),
-            drive.hidden.new_empty(steps, STATES, hidden_size),
-            torch.empty_like(drive.pre[:steps]),
-            [drive.pre.new_empty(steps, *shape) for shape in shapes],
+            states,
+            hidden.new_empty(steps, STATES, hidden.shape[1]),
+            torch.empty_like(pre[:steps]),
+            [pre.new_empty(steps, n, w.shape[1]) for n, w in zip(rows, inputs.w, strict=True)],
         )
 
 
@@ -111,7 +123,7 @@ def slope(activation: int, grad: Tensor, value: Tensor, out: Tensor) -> Tensor:
 def highway(
     pre: Tensor,
     state: Tensor,
-    runs: Sequence[Run],
+    spans: Sequence[ActivationSpan],
     *,
     out: Tensor,
     work: Sequence[Tensor],
@@ -121,18 +133,18 @@ def highway(
     Args:
         pre: [c, h] node by node, (B, 2Hm).
         state: s, (B, H).
-        runs: the group's activations.
+        spans: the group's activations.
         out: (m, B, H).
         work: at least two scratch tensors (m, B, H).
     """
-    gate, value, _ = _gate_and_value(pre, runs, work)
+    gate, value, _ = _gate_and_value(pre, spans, work)
     torch.lerp(state, value, gate, out=out)
 
 
 def highway_backward(
     pre: Tensor,
     state: Tensor,
-    runs: Sequence[Run],
+    spans: Sequence[ActivationSpan],
     *,
     grad: Tensor,
     grad_state: Tensor,
@@ -141,20 +153,20 @@ def highway_backward(
     """Overwrites `pre` with its gradient and adds to grad_state what skips the product.
 
     Args:
-        pre: as in `highway`, like `state` and `runs`.
+        pre: as in `highway`, like `state` and `spans`.
         state: (B, H).
-        runs: the group's activations.
+        spans: the group's activations.
         grad: gradient of the output, (m, B, H).
         grad_state: (B, H).
         work: at least three scratch tensors (m, B, H).
     """
-    gate, value, (both, c, h) = _gate_and_value(pre, runs, work)
+    gate, value, (both, c, h) = _gate_and_value(pre, spans, work)
     through = torch.mul(grad, gate, out=work[2])
-    for activation, part in runs:
+    for activation, nodes in spans:
         if activation == IDENTITY:
-            h[part].copy_(through[part])
+            h[nodes].copy_(through[nodes])
         else:
-            slope(activation, through[part], value[part], h[part])
+            slope(activation, through[nodes], value[nodes], h[nodes])
     torch.ops.aten.sigmoid_backward(value.sub_(state).mul_(grad), gate, grad_input=c)
     grad_state.add_(torch.sub(grad, through, out=through).sum(0))
     if both is not pre:
@@ -162,50 +174,16 @@ def highway_backward(
 
 
 def _gate_and_value(
-    pre: Tensor, runs: Sequence[Run], work: Sequence[Tensor]
+    pre: Tensor, spans: Sequence[ActivationSpan], work: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
     gate, value = work[:2]
     both = pre.to(gate.dtype)
     num, batch, hidden_size = gate.shape
     c, h = both.view(batch, num, 2, hidden_size).permute(2, 1, 0, 3).unbind()
     torch.sigmoid(c, out=gate)
-    for activation, part in runs:
+    for activation, nodes in spans:
         if activation == IDENTITY:
-            value[part].copy_(h[part])
+            value[nodes].copy_(h[nodes])
         else:
-            activate(activation, h[part], value[part])
+            activate(activation, h[nodes], value[nodes])
     return gate, value, (both, c, h)
-
-
-def weight_grads(
-    drive: Drive, tape: Tape, output: Tensor, fed: Iterable[Tensor], needed: Sequence[bool]
-) -> list[Tensor | None]:
-    """Gradients of w0 and w, each one product over all time steps.
-
-    Args:
-        drive: as in the forward pass.
-        tape: with gradients in place of pre-activations.
-        output: (T, B, H).
-        fed: the states that enter each product with w, (T, ..., B, H).
-        needed: which of the gradients are wanted.
-    """
-    if not any(needed):
-        return [None] * len(needed)
-    previous = torch.cat([drive.hidden[None], output[:-1]])
-    return [
-        drive.feed(states).reshape(-1, states.shape[-1]).t() @ z.view(-1, z.shape[-1])
-        for states, z in zip(chain([previous], fed), [tape.initial, *tape.nodes], strict=True)
-    ]
-
-
-def take_tape(ctx: Any) -> Tape:
-    """Takes the tape out of a context.
-
-    Raises:
-        RuntimeError: it is used up.
-    """
-    if ctx.tape is None:
-        raise RuntimeError("the RHN's backward pass overwrites what it saved and runs only once")
-    tape: Tape = ctx.tape
-    ctx.tape = None
-    return tape

@@ -5,6 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+EPS = 1e-5
+"""Added to the variance."""
+
 
 class Norm(NamedTuple):
     """The BatchNorm that all states of a supernet share.
@@ -13,7 +16,6 @@ class Norm(NamedTuple):
         mean: running mean, (H,); updated in place.
         var: running variance, (H,); updated in place.
         momentum: None for a cumulative average.
-        eps: added to the variance.
         seen: batches averaged before this pass, used only without momentum.
         training: whether batch statistics are used.
     """
@@ -21,7 +23,6 @@ class Norm(NamedTuple):
     mean: Tensor
     var: Tensor
     momentum: float | None
-    eps: float
     seen: int
     training: bool
 
@@ -35,12 +36,12 @@ class Norm(NamedTuple):
             scale: (H,).
         """
         if not self.training:
-            torch.rsqrt(self.var + self.eps, out=scale)
+            torch.rsqrt(self.var + EPS, out=scale)
             torch.sub(raw, self.mean, out=out).mul_(scale)
             return
         momentum = 1 / (self.seen + number + 1) if self.momentum is None else self.momentum
         torch.ops.aten.native_batch_norm.out(
-            *(raw, None, None, self.mean, self.var, True, momentum, self.eps),
+            *(raw, None, None, self.mean, self.var, True, momentum, EPS),
             out=out,
             save_mean=torch.empty_like(scale),
             save_invstd=scale,
@@ -54,6 +55,6 @@ class Norm(NamedTuple):
         """
         if not self.training:
             return grad * scale
-        fixed = (None, None, *unit, True, self.eps, [True, False, False])
+        fixed = (None, None, *unit, True, EPS, [True, False, False])
         result: Tensor = torch.ops.aten.native_batch_norm_backward(grad, state, scale, *fixed)[0]
         return result

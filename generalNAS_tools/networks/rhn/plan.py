@@ -6,6 +6,7 @@ B batch, H hidden, n edges of a node, E active edges.
 from bisect import bisect, bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -40,29 +41,34 @@ class Node(NamedTuple):
         """Rows of its edges among the active edges."""
         return slice(self.start, self.start + len(self.states))
 
-    def _neighbours(self) -> slice | None:
-        first, num = self.states[0] if self.states else 0, len(self.states)
-        return slice(first, first + num) if self.states == (*range(first, first + num),) else None
-
     def rows(self, states: Tensor, dim: int = 0) -> Tensor:
         """The node's predecessors among all states; a view where they are neighbours."""
-        part = self._neighbours()
-        if part is not None:
-            return states.narrow(dim, part.start, part.stop - part.start)
+        if self._are_neighbours():
+            return states.narrow(dim, min(self.states, default=0), len(self.states))
         return torch.stack([states.select(dim, j) for j in self.states], dim)
 
     def add_to(self, grads: Tensor, rows: Tensor) -> None:
         """Adds rows (n, B, H) to the predecessors among grads (9, B, H)."""
-        part = self._neighbours()
-        if part is not None:
-            grads[part].add_(rows)
+        if self._are_neighbours():
+            self.rows(grads).add_(rows)
             return
         for j, row in zip(self.states, rows, strict=True):
             grads[j].add_(row)
 
+    def _are_neighbours(self) -> bool:
+        return all(after - before == 1 for before, after in pairwise(self.states))
 
-Run = tuple[int, slice]
-"""An activation and the neighbouring nodes of a group that take it."""
+
+class ActivationSpan(NamedTuple):
+    """Neighbouring nodes of a group that take one activation.
+
+    Attributes:
+        activation: its number, see `TANH` and the others.
+        nodes: their places in the group.
+    """
+
+    activation: int
+    nodes: slice
 
 
 class Group(NamedTuple):
@@ -71,17 +77,21 @@ class Group(NamedTuple):
     Attributes:
         state: slot of the predecessor.
         start: slot of the group's first node; slots are numbered in order of computation.
-        runs: which neighbouring nodes take which activation.
+        spans: which neighbouring nodes take which activation.
     """
 
     state: int
     start: int
-    runs: tuple[Run, ...]
+    spans: tuple[ActivationSpan, ...]
 
     @property
     def stop(self) -> int:
         """Slot after the group's last node."""
-        return self.start + self.runs[-1][1].stop
+        return self.start + self.spans[-1].nodes.stop
+
+    def rows(self, states: Tensor, dim: int = 0) -> Tensor:
+        """The predecessor among all states."""
+        return states.select(dim, self.state)
 
 
 class SearchPlan(NamedTuple):
@@ -133,11 +143,11 @@ def final_plan(genes: Sequence[Gene]) -> tuple[list[Group], list[list[int]]]:
             continue
         nodes.sort(key=lambda i: genes[i][0])
         names = [genes[i][0] for i in nodes]
-        runs = tuple(
-            (RHN_PRIMITIVES.index(name) - 1, slice(bisect_left(names, name), bisect(names, name)))
-            for name in sorted(set(names))
-        )
-        groups.append(Group(slots[state], len(slots), runs))
+        spans = []
+        for name in sorted(set(names)):
+            span = slice(bisect_left(names, name), bisect(names, name))
+            spans.append(ActivationSpan(RHN_PRIMITIVES.index(name) - 1, span))
+        groups.append(Group(slots[state], len(slots), tuple(spans)))
         members.append(nodes)
         slots.update({i + 1: len(slots) + place for place, i in enumerate(nodes)})
     return groups, members

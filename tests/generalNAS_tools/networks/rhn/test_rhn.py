@@ -8,7 +8,7 @@ from generalNAS_tools.networks.rhn.cells import FinalRHN, SearchRHN
 from generalNAS_tools.search_space.edge_masks import RHN_EDGES, edges_of_node
 from generalNAS_tools.search_space.genotypes import RHN_PRIMITIVES
 from tests.conformance_data import load_npz
-from tests.plain_forms.rhn import PlainFinalRHN, PlainSearchRHN
+from tests.plain_forms.rhn import PlainFinalRHN, PlainSearchRHN, plain_state
 
 T, B, H = 4, 3, 5
 FULL = np.ones((36, 5), dtype=bool)
@@ -61,9 +61,7 @@ def load_weights(cell, data):
 def pair(fast_class, plain_class, *arguments, **options):
     """The fast and the plain form with the same weights, in float64."""
     fast = set_weights(fast_class(H, *arguments, **options).double())
-    plain = plain_class(H, *arguments, **options).double()
-    plain.load_state_dict(fast.state_dict())
-    return fast, plain
+    return fast, plain_class(H, *arguments, **options).double().load_from(fast)
 
 
 def results(cell, x, *arguments, hidden=None, seed=7, **options):
@@ -82,6 +80,12 @@ def results(cell, x, *arguments, hidden=None, seed=7, **options):
 def assert_close(found, expected, rtol=1e-9, atol=1e-11):
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=rtol, atol=atol)
+
+
+def assert_same_state(fast, plain):
+    found, expected = plain_state(fast), plain.state_dict()
+    assert found.keys() == expected.keys()
+    assert_close([found[name] for name in expected], expected.values())
 
 
 def noise(*shape):
@@ -104,8 +108,8 @@ def test_search_cell_conforms(name):
         (output, "output_train"),
         (grads[0], "grad_W0_of_mean_square"),
         (grads[1], "grad_alphas_of_mean_square"),
-        (cell.bn.running_mean, "bn_running_mean"),
-        (cell.bn.running_var, "bn_running_var"),
+        (cell.running_mean, "bn_running_mean"),
+        (cell.running_var, "bn_running_var"),
         (evaluated, "output_eval_after_one_train_pass"),
     ):
         expected = torch.from_numpy(data[key])
@@ -138,7 +142,7 @@ def test_search_cell_equals_its_plain_form(mask, dropout, training):
         cell.train(training)
     found = results(fast, x, mixing, hidden=hidden)
     assert_close(found, results(plain, x, mixing, hidden=hidden))
-    assert_close(fast.state_dict().values(), plain.state_dict().values())
+    assert_same_state(fast, plain)
     with torch.no_grad():
         torch.manual_seed(7)
         assert_close([fast(x, mixing, hidden)], found[:1])
@@ -250,13 +254,13 @@ def test_a_second_backward_pass_is_refused():
 @pytest.mark.parametrize("momentum", [0.1, None])
 def test_running_statistics_follow_the_momentum(momentum):
     fast, plain = pair(SearchRHN, PlainSearchRHN, FULL)
-    fast.bn.momentum = plain.bn.momentum = momentum
+    fast.momentum = plain.bn.momentum = momentum
     for _ in range(2):
         x, mixing = noise(T, B, H), random_mixing(FULL)
         with torch.no_grad():
             assert_close([fast(x, mixing)], [plain(x, mixing)])
-    assert fast.bn.num_batches_tracked == 2 * 9 * T
-    assert_close(fast.state_dict().values(), plain.state_dict().values())
+    assert fast.num_batches_tracked == 2 * 9 * T
+    assert_same_state(fast, plain)
 
 
 @pytest.mark.parametrize("make", [lambda: SearchRHN(64, FULL), lambda: FinalRHN(64, GENES)])
