@@ -7,7 +7,7 @@ strongest operations become the genotype (Liu et al., DARTS, ICLR 2019).
 
 import logging
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from darts_tools.alpha_history import AlphaHistory
 from darts_tools.alphas import Alphas
@@ -16,13 +16,7 @@ from darts_tools.search_stage import AlphaOptions, AlphaRule, search_epoch, star
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.command import run_command, set_up_search
 from generalNAS_tools.runs.flags import flag, parse_options, switch, whole
-from generalNAS_tools.runs.options import (
-    DataOptions,
-    FrameOptions,
-    LengthOptions,
-    RunOptions,
-    WeightOptions,
-)
+from generalNAS_tools.runs.options import TrainingOptions
 from generalNAS_tools.search_space.edge_masks import full_masks
 
 log = logging.getLogger(__name__)
@@ -37,14 +31,10 @@ class DARTSOptions:
     unrolled: bool = switch(False, "second-order alpha steps")
 
 
-class Options(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Options(TrainingOptions):
     """The flags of this script."""
 
-    data: DataOptions
-    network: FrameOptions
-    length: LengthOptions
-    weights: WeightOptions
-    run: RunOptions
     alphas: AlphaOptions
     search: DARTSOptions
 

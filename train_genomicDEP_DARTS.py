@@ -4,33 +4,27 @@ After every stage but the last each node keeps its strongest edges only; an edge
 its largest weight that is not `none`'s. A discarded edge costs nothing in the next stage.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from darts_tools.alpha_history import AlphaHistory
 from darts_tools.alphas import Alphas
 from darts_tools.derivation import count_skips, warn_if_collapsed
 from darts_tools.discard_edges import discard_edges
 from darts_tools.limit_skips import limit_skips
-from darts_tools.search_stage import AlphaOptions, search_epoch, start_stage
-from darts_tools.stage_options import EdgeOptions, StageOptions, staged_rule
+from darts_tools.search_stage import search_epoch, start_stage
+from darts_tools.stage_options import EdgeOptions, StagedOptions, staged_rule
 from darts_tools.staged_result import write_staged_result
 from darts_tools.stages import drop_primitives, final_genotype
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.command import run_command, set_up_search
 from generalNAS_tools.runs.flags import parse_options
-from generalNAS_tools.runs.options import DataOptions, FrameOptions, RunOptions, WeightOptions
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
 
 
-class Options(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Options(StagedOptions):
     """The flags of this script."""
 
-    data: DataOptions
-    network: FrameOptions
-    weights: WeightOptions
-    run: RunOptions
-    alphas: AlphaOptions
-    stages: StageOptions
     edges: EdgeOptions
 
 

@@ -8,20 +8,13 @@ schedule. Several --brackets share the same total of epochs between wide and lon
 
 import logging
 from dataclasses import asdict, dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
 from generalNAS_tools.pictures.pictures import draw_genotype
 from generalNAS_tools.runs.command import run_command, set_up_search
 from generalNAS_tools.runs.flags import flag, parse_options, whole
-from generalNAS_tools.runs.options import (
-    DataOptions,
-    FrameOptions,
-    LengthOptions,
-    RunOptions,
-    WeightOptions,
-)
 from randomSearch_and_Hyperband_Tools.candidates import (
     CandidateStore,
     start_candidate,
@@ -29,7 +22,7 @@ from randomSearch_and_Hyperband_Tools.candidates import (
 )
 from randomSearch_and_Hyperband_Tools.halving import hyperband_plans, plan_epochs
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
-from randomSearch_and_Hyperband_Tools.sampling_options import SamplingOptions
+from randomSearch_and_Hyperband_Tools.sampling_options import SampledOptions
 from randomSearch_and_Hyperband_Tools.score_pictures import draw_halving, draw_scores
 from randomSearch_and_Hyperband_Tools.scores import Scores
 
@@ -46,15 +39,10 @@ class HalvingOptions:
     brackets: int = flag(whole(1), 1, "brackets of Hyperband; 1: only halving")
 
 
-class Options(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Options(SampledOptions):
     """The flags of this script."""
 
-    data: DataOptions
-    network: FrameOptions
-    length: LengthOptions
-    weights: WeightOptions
-    run: RunOptions
-    sampling: SamplingOptions
     halving: HalvingOptions
 
 

@@ -7,20 +7,14 @@ jointly.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
 from generalNAS_tools.pictures.pictures import draw_curves, draw_genotype
 from generalNAS_tools.runs.command import run_command, set_up_search
 from generalNAS_tools.runs.flags import flag, parse_options, real, whole
-from generalNAS_tools.runs.options import (
-    DataOptions,
-    FrameOptions,
-    LengthOptions,
-    RunOptions,
-    WeightOptions,
-)
+from generalNAS_tools.runs.options import TrainingOptions
 from generalNAS_tools.search_space.edge_masks import Masks, genotype_from_masks
 from randomSearch_and_Hyperband_Tools.osp_masks import (
     candidate_masks,
@@ -53,14 +47,10 @@ class RoundOptions:
     rhn_lr_decay: float = flag(real(0.0), 0.1, "what --rhn_lr loses every round")
 
 
-class Options(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Options(TrainingOptions):
     """The flags of this script."""
 
-    data: DataOptions
-    network: FrameOptions
-    length: LengthOptions
-    weights: WeightOptions
-    run: RunOptions
     rounds: RoundOptions
 
 

@@ -6,43 +6,24 @@ epochs this is the arm that every search should beat (Li & Talwalkar, UAI 2019).
 """
 
 import logging
-from typing import NamedTuple
 
 import numpy as np
 
 from generalNAS_tools.pictures.pictures import draw_genotype
 from generalNAS_tools.runs.command import run_command, set_up_search
 from generalNAS_tools.runs.flags import parse_options
-from generalNAS_tools.runs.options import (
-    DataOptions,
-    FrameOptions,
-    LengthOptions,
-    RunOptions,
-    WeightOptions,
-)
 from randomSearch_and_Hyperband_Tools.candidates import start_candidate, train_candidate
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
-from randomSearch_and_Hyperband_Tools.sampling_options import SamplingOptions
+from randomSearch_and_Hyperband_Tools.sampling_options import SampledOptions
 from randomSearch_and_Hyperband_Tools.score_pictures import draw_scores
 from randomSearch_and_Hyperband_Tools.scores import Scores
 
 log = logging.getLogger(__name__)
 
 
-class Options(NamedTuple):
-    """The flags of this script."""
-
-    data: DataOptions
-    network: FrameOptions
-    length: LengthOptions
-    weights: WeightOptions
-    run: RunOptions
-    sampling: SamplingOptions
-
-
 def main() -> None:
     """Searches and writes the genotype."""
-    options = parse_options(Options, __doc__, save_dir="results/random_search", epochs=7)
+    options = parse_options(SampledOptions, __doc__, save_dir="results/random_search", epochs=7)
     epochs = options.length.epochs
     rng = np.random.default_rng(options.run.seed)
     genotypes = distinct_genotypes(rng, options.sampling.num_samples)

@@ -1,18 +1,12 @@
 """Flags of genomeBONAS, checked against each other."""
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from BO_tools.acquisition import ACQUISITIONS
 from BO_tools.proposals import SAMPLERS
 from generalNAS_tools.runs.flags import flag, real, whole
-from generalNAS_tools.runs.options import (
-    DataOptions,
-    FrameOptions,
-    LengthOptions,
-    RunOptions,
-    WeightOptions,
-)
+from generalNAS_tools.runs.options import DataOptions, TrainingOptions
 from predictors.graph_predictors import ENCODERS
 from predictors.losses import LOSSES
 from predictors.predictor_training import PredictorSettings
@@ -88,14 +82,11 @@ class SurrogateOptions:
         )
 
 
-class Options(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Options(TrainingOptions):
     """Every flag of the search."""
 
     data: ScoringDataOptions
-    network: FrameOptions
-    length: LengthOptions
-    weights: WeightOptions
-    run: RunOptions
     rounds: RoundOptions
     surrogate: SurrogateOptions
 

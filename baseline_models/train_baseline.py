@@ -6,7 +6,7 @@ python baseline_models/train_baseline.py --model=DanQ --model_path=...
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -33,7 +33,8 @@ class BaselineOptions:
     learning_rate: float | None = flag(real(0.0), None, "default: the network's own")
 
 
-class Options(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Options:
     """The flags of this script."""
 
     data: DataOptions

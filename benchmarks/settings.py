@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 
@@ -30,7 +30,8 @@ class MeasuringOptions:
     output: str = flag(str, "bench.json", "where the figures go")
 
 
-class Options(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Options:
     """The flags of every benchmark."""
 
     network: FrameOptions

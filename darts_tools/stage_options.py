@@ -10,7 +10,7 @@ from darts_tools.limit_skips import MAX_SKIPS
 from darts_tools.search_stage import AlphaOptions, AlphaRule
 from darts_tools.stages import check_frozen_epochs, check_kept_primitives, per_stage
 from generalNAS_tools.runs.flags import RATE, flag, whole
-from generalNAS_tools.runs.options import DataOptions, FrameOptions, RunOptions, WeightOptions
+from generalNAS_tools.runs.options import SearchOptions, WeightOptions
 from generalNAS_tools.search_space.genotypes import (
     CNN_PRIMITIVES,
     EDGES_PER_CNN_NODE,
@@ -114,13 +114,10 @@ class EdgeOptions:
         return list(zip(cnn, rnn, strict=True))
 
 
-class StagedOptions(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class StagedOptions(SearchOptions):
     """The options of P-DARTS and CWP-DARTS."""
 
-    data: DataOptions
-    network: FrameOptions
-    weights: WeightOptions
-    run: RunOptions
     alphas: AlphaOptions
     stages: StageOptions
 

@@ -6,7 +6,7 @@ python generalNAS_tools/test_finalArchitecture.py --model=...
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -14,15 +14,7 @@ from generalNAS_tools.data.deepsea_data import open_split
 from generalNAS_tools.files.model_files import load_final_model
 from generalNAS_tools.runs.command import pick_device, run_command
 from generalNAS_tools.runs.flags import flag, parse_options
-from generalNAS_tools.runs.options import (
-    DataOptions,
-    FrameOptions,
-    LengthOptions,
-    LoopOptions,
-    RunOptions,
-    StrandOptions,
-    WeightOptions,
-)
+from generalNAS_tools.runs.options import LoopOptions, StrandOptions, TrainingOptions
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import open_log
 from generalNAS_tools.training.prediction_report import check_fit, check_strands, write_test_report
@@ -37,14 +29,10 @@ class TrainedModelOptions:
     model: str = flag(str, ..., "the model (.pth) to test")
 
 
-class Options(NamedTuple):
-    """The flags of this script; those of the network and its training are taken and unused."""
+@dataclass(frozen=True, kw_only=True)
+class Options(TrainingOptions):
+    """The flags of this script."""
 
-    data: DataOptions
-    network: FrameOptions
-    length: LengthOptions
-    weights: WeightOptions
-    run: RunOptions
     strands: StrandOptions
     trained: TrainedModelOptions
 

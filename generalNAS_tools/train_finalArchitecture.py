@@ -6,7 +6,7 @@ python generalNAS_tools/train_finalArchitecture.py --genotype_file=... --model_p
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -15,14 +15,7 @@ from generalNAS_tools.files.model_files import describe
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.runs.command import run_command, set_up_search
 from generalNAS_tools.runs.flags import RATE, flag, parse_options
-from generalNAS_tools.runs.options import (
-    DataOptions,
-    FrameOptions,
-    LengthOptions,
-    ModelOptions,
-    RunOptions,
-    WeightOptions,
-)
+from generalNAS_tools.runs.options import ModelOptions, TrainingOptions
 from generalNAS_tools.training.final_training import train_final_network
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
 
@@ -36,14 +29,10 @@ class GenotypeOptions:
     drop_path_prob: float = flag(RATE, 0.2, "rate of drop path")
 
 
-class Options(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Options(TrainingOptions):
     """The flags of this script."""
 
-    data: DataOptions
-    network: FrameOptions
-    length: LengthOptions
-    weights: WeightOptions
-    run: RunOptions
     model: ModelOptions
     genotype: GenotypeOptions
 

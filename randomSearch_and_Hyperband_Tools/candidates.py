@@ -22,7 +22,7 @@ from generalNAS_tools.runs.run_directory import Diverged, RunDirectory, Stateful
 from generalNAS_tools.search_space.genotypes import Genotype
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.training.training_epoch import training_epoch
-from randomSearch_and_Hyperband_Tools.sampling_options import SamplingCommand
+from randomSearch_and_Hyperband_Tools.sampling_options import SampledOptions
 from randomSearch_and_Hyperband_Tools.scores import Score
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class CandidateStore:
 
 
 def start_candidate(
-    number: int, genotype: Genotype, setup: Setup, options: SamplingCommand
+    number: int, genotype: Genotype, setup: Setup, options: SampledOptions
 ) -> Candidate:
     """Builds a candidate's network; its weights depend on --seed and its number alone."""
     rng = np.random.default_rng([options.run.seed, number + 1])

@@ -20,6 +20,7 @@ from generalNAS_tools.runs.options import (
     FrameOptions,
     LoopOptions,
     RunOptions,
+    SearchOptions,
     WeightOptions,
 )
 from generalNAS_tools.runs.run_directory import Diverged, RunDirectory, Stopped
@@ -61,20 +62,8 @@ class TrainingCommand(Protocol):
         """Where results go."""
 
 
-class SearchCommand(TrainingCommand, Protocol):
-    """The options of a script that trains searched networks."""
-
-    @property
-    def network(self) -> FrameOptions:
-        """Their frame."""
-
-    @property
-    def weights(self) -> WeightOptions:
-        """How they are trained."""
-
-
 def set_up_search(
-    options: SearchCommand, method: str, *, extra: Mapping[str, Any] | None = None
+    options: SearchOptions, method: str, *, extra: Mapping[str, Any] | None = None
 ) -> Setup:
     """As `set_up`, for searched networks."""
     return set_up(options, method, extra=extra, frame=options.network, weights=options.weights)
@@ -110,16 +99,12 @@ def set_up(
     fingerprints = {
         f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
     }
+    config = {**as_config(options), **fingerprints, "kind of device": device.type, **(extra or {})}
     run = RunDirectory(
         options.run.save_dir,
         save=options.run.save,
         method=method,
-        config={
-            **as_config(options),
-            **fingerprints,
-            "kind of device": device.type,
-            **(extra or {}),
-        },
+        config=config,
         device=device,
         restart=options.run.restart,
     )

@@ -1,7 +1,7 @@
 """The command line: every flag is a field of a frozen dataclass, where it is said once.
 
-A script names the dataclasses it takes (`class Options(NamedTuple): data: DataOptions ...`), and
-`parse_options` gives it back filled in: nothing but this module sees argparse.
+A script names the dataclasses it takes (`class Options(SearchOptions): halving: HalvingOptions`),
+and `parse_options` gives them back filled in: nothing but this module sees argparse.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def parse_options(kind: type[Options], description: str | None, **defaults: Any)
     """Reads the command line.
 
     Args:
-        kind: a named tuple of dataclasses of flags; their attribute `title` names a group in
+        kind: a dataclass of dataclasses of flags; their attribute `title` names a group in
             --help.
         description: what --help says first.
         defaults: by flag, where they are not the dataclass's own.
@@ -74,7 +74,8 @@ def parse_options(kind: type[Options], description: str | None, **defaults: Any)
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parts = get_type_hints(kind)
+    hints = get_type_hints(kind)
+    parts = {field.name: hints[field.name] for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     groups: dict[str | None, Any] = {None: parser}
     for part in parts.values():
         for field in _flags(part):
@@ -89,9 +90,8 @@ def parse_options(kind: type[Options], description: str | None, **defaults: Any)
 
 def as_config(options: Any) -> dict[str, Any]:
     """Every flag's value by name, of what `parse_options` gave."""
-    return {
-        field.name: getattr(part, field.name) for part in options for field in _flags(type(part))
-    }
+    parts = [getattr(options, field.name) for field in dataclasses.fields(options)]
+    return {field.name: getattr(part, field.name) for part in parts for field in _flags(type(part))}
 
 
 def _flags(part: type[Any]) -> list[dataclasses.Field[Any]]:

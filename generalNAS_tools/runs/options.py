@@ -89,6 +89,23 @@ class RunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """What every script that trains searched networks takes."""
+
+    data: DataOptions
+    network: FrameOptions
+    weights: WeightOptions
+    run: RunOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(SearchOptions):
+    """`SearchOptions` where the length of training is one number."""
+
+    length: LengthOptions
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """The model file of a network trained to the end, and early stopping."""
 

@@ -39,13 +39,13 @@ WEIGHTS = WeightOptions(
     learning_rate_min=0.0,
 )
 OPTIONS = Options(
-    ScoringDataOptions(),
-    FrameOptions(),
-    LengthOptions(epochs=4),
-    WEIGHTS,
-    RunOptions(),
-    RoundOptions(super_batch_size=6, sub_batch_size=4, recalibration_steps=2),
-    SurrogateOptions(),
+    data=ScoringDataOptions(),
+    network=FrameOptions(),
+    length=LengthOptions(epochs=4),
+    weights=WEIGHTS,
+    run=RunOptions(),
+    rounds=RoundOptions(super_batch_size=6, sub_batch_size=4, recalibration_steps=2),
+    surrogate=SurrogateOptions(),
 )
 
 
@@ -83,7 +83,7 @@ def architectures():
 
 def make(architectures, setup, **weights):
     torch.manual_seed(0)
-    options = OPTIONS._replace(weights=replace(WEIGHTS, **weights))
+    options = replace(OPTIONS, weights=replace(WEIGHTS, **weights))
     return SharedTraining(architectures, setup, options)
 
 

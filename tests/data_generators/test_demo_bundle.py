@@ -17,7 +17,7 @@ from data_generators.demo_bundle import (
     write_demo_bundle,
 )
 from data_generators.planted_motifs import MOTIFS, draw_sequences
-from generalNAS_tools.data.deepsea_data import load_splits
+from generalNAS_tools.data.deepsea_data import open_split
 
 SMALL = DemoOptions(num_train=300, num_valid=40, num_test=50, seq_size=120, num_targets=9)
 TEXT = np.array(list("AGCTN"))
@@ -49,8 +49,8 @@ def test_files_are_deepseas(tmp_path):
 
 def test_files_hold_what_was_drawn(tmp_path):
     write_demo_bundle(tmp_path, SMALL)
-    splits = load_splits(*(tmp_path / f"{name}.mat" for name in ("train", "valid", "test")))
-    for name, split in splits._asdict().items():
+    for name in ("train", "valid", "test"):
+        split = open_split(tmp_path / f"{name}.mat", name)
         codes, labels = map(np.concatenate, zip(*draw_blocks(name, SMALL), strict=True))
         np.testing.assert_array_equal(split.all_labels(), labels)
         x = split.batch(torch.arange(split.num_sequences), torch.device("cpu")).x.numpy()

@@ -1,7 +1,7 @@
 import argparse
 import sys
 from dataclasses import FrozenInstanceError, dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import pytest
 import torch
@@ -18,10 +18,9 @@ from generalNAS_tools.runs.flags import (
 from generalNAS_tools.runs.options import (
     Clipping,
     DataOptions,
-    FrameOptions,
-    LengthOptions,
     LoopOptions,
     RunOptions,
+    TrainingOptions,
     WeightOptions,
 )
 
@@ -38,12 +37,8 @@ class ListOptions:
     off: bool = switch(False, "second", title="weights")
 
 
-class Options(NamedTuple):
-    data: DataOptions
-    network: FrameOptions
-    length: LengthOptions
-    weights: WeightOptions
-    run: RunOptions
+@dataclass(frozen=True, kw_only=True)
+class Options(TrainingOptions):
     lists: ListOptions
 
 
