@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.stats import kendalltau, spearmanr
 
 from BO_tools.bayesian_regression import FloatArray
 from BO_tools.surrogate import fit_surrogate
@@ -56,6 +55,8 @@ def cross_validate(
 
 def quality_of(measured: FloatArray, predicted: FloatArray) -> PredictorQuality:
     """Rank correlations of predicted and measured scores, (N,) each."""
+    from scipy.stats import kendalltau, spearmanr  # slow: not for --help
+
     if np.ptp(measured) == 0 or np.ptp(predicted) == 0:
         return PredictorQuality(np.nan, np.nan, measured, predicted)
     return PredictorQuality(

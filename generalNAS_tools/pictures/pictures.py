@@ -30,6 +30,8 @@ Array = NDArray[Any]
 
 PALETTE = ("0.5", *mpl.color_sequences["Dark2"])
 """Colours of the primitives in index order; `none` comes first."""
+SMALLEST_LIMIT = 0.01
+"""Least end of the scale of log ratios: differences below 1 % are no differences."""
 
 
 class _Cell(NamedTuple):
@@ -84,8 +86,9 @@ def draw_alphas(
 ) -> None:
     """Draws the course of the softmax weights as heat maps, one panel per kind of cell.
 
-    A row is one primitive on one edge, a column an epoch. Dropped primitives are grey from then
-    on, discarded edges hatched.
+    A row is one primitive on one edge, a column an epoch. Colours are the weight's ratio to the
+    uniform one (1 over the edge's active primitives) on a logarithmic scale that all panels share.
+    Dropped primitives are grey from then on, discarded edges hatched.
 
     Args:
         history: for each kind of cell (`normal`, `reduce`, `rnn`) the softmax weights
@@ -97,15 +100,11 @@ def draw_alphas(
         ValueError: weights of another shape, or a file that can't be written.
     """
     figure = Figure(figsize=(22, 20), dpi=DPI)
+    ratios = {name: _log_ratios(history[name], name) for name in _CELLS}
+    largest = max(float(np.abs(ratio.filled(0)).max()) for ratio in ratios.values())
     for column, (name, cell) in enumerate(_CELLS.items()):
-        weights = np.asarray(history[name], dtype=float)
-        expected = cell.kind.mask_shape
-        if weights.ndim != 3 or weights.shape[1:] != expected:
-            raise ValueError(
-                f"{name} weights have shape {weights.shape}; expected (epochs, *{expected})"
-            )
         axes = figure.add_axes((0.085 + column * 0.32, 0.04, 0.2, 0.92))
-        _draw_heat_map(axes, weights, cell)
+        _draw_heat_map(axes, ratios[name], cell, limit=max(largest, SMALLEST_LIMIT))
         _draw_stages(axes, stages)
     if len(set(stages)) > 1:
         hint = "grey: dropped operations    hatched: discarded edges"
@@ -155,16 +154,30 @@ def _cell_graph(cell: _Cell, genes: Sequence[Gene]) -> "nx.MultiDiGraph[str]":
     return graph
 
 
-def _draw_heat_map(axes: Axes, weights: Array, cell: _Cell) -> None:
-    """Draws weights (epochs, E, P) with rows grouped by edge."""
-    epochs, edges, count = weights.shape
-    rows = np.ma.masked_invalid(weights.reshape(epochs, edges * count).T)
-    rows = np.ma.masked_equal(rows, 0)
+def _log_ratios(weights: Array, name: str) -> "np.ma.MaskedArray[Any, Any]":
+    """log2 of weights (epochs, E, P) over their edge's uniform weight; inactive ones masked."""
+    weights, expected = np.asarray(weights, dtype=float), _CELLS[name].kind.mask_shape
+    if weights.ndim != 3 or weights.shape[1:] != expected:
+        raise ValueError(
+            f"{name} weights have shape {weights.shape}; expected (epochs, *{expected})"
+        )
+    active = np.nan_to_num(weights) > 0
+    ratios = np.where(active, weights, 1.0) * active.sum(axis=2, keepdims=True)
+    return np.ma.masked_array(np.log2(np.where(active, ratios, 1.0)), ~active)
+
+
+def _draw_heat_map(
+    axes: Axes, ratios: "np.ma.MaskedArray[Any, Any]", cell: _Cell, *, limit: float
+) -> None:
+    """Draws log ratios (epochs, E, P) with rows grouped by edge."""
+    epochs, edges, count = ratios.shape
     image = axes.imshow(
-        rows,
+        ratios.reshape(epochs, edges * count).T,
         aspect="auto",
         interpolation="nearest",
-        vmin=0,
+        cmap="RdBu_r",
+        vmin=-limit,
+        vmax=limit,
         extent=(0.5, epochs + 0.5, edges * count - 0.5, -0.5),
     )
     axes.set_facecolor("0.85")
@@ -173,7 +186,7 @@ def _draw_heat_map(axes: Axes, weights: Array, cell: _Cell) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_yticks(range(edges * count), cell.kind.primitives * edges, fontsize=6)
     axes.tick_params(axis="y", length=0)
-    alive = np.nan_to_num(weights).any(axis=2)
+    alive = ~np.ma.getmaskarray(ratios).all(axis=2)
     lives = (alive * np.arange(1, epochs + 1)[:, None]).max(axis=0)
     for number, edge in enumerate(cell.kind.edges):
         axes.broken_barh(
@@ -195,7 +208,7 @@ def _draw_heat_map(axes: Axes, weights: Array, cell: _Cell) -> None:
             fontsize=9,
         )
     bar = axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
-    bar.set_label("softmax weight")
+    bar.set_label("log₂ of softmax weight / uniform weight")
 
 
 def _draw_stages(axes: Axes, stages: Sequence[int]) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
 from generalNAS_tools.files.progress import progress_bar
@@ -183,6 +182,8 @@ def _areas(
     truth: NDArray[np.bool_], scores: NDArray[np.float32]
 ) -> tuple[float | None, float | None]:
     """AUROC and AUPRC of one target, None without both classes."""
+    from sklearn.metrics import average_precision_score, roc_auc_score  # slow: not for --help
+
     if not truth.any() or truth.all():
         return None, None
     order = np.argsort(scores)  # sorted once, scikit-learn's two stable sorts are linear

@@ -10,6 +10,7 @@ from matplotlib.text import Text
 from generalNAS_tools.pictures import pictures
 from generalNAS_tools.pictures.graph_drawing import LABEL_SIZE, place_nodes
 from generalNAS_tools.pictures.pictures import draw_alphas, draw_curves, draw_genotype
+from generalNAS_tools.search_space.genotypes import CELL_KINDS
 from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE, genotypes
 
 
@@ -107,11 +108,26 @@ def test_inactive_weights_are_grey_and_epochs_are_columns(figures):
     assert image.shape == (14 * 9, 7)
     assert image.mask.sum() == 7 + 9
     assert image.mask[3 * 9 + 2].all()
-    assert image[13 * 9 + 8, 6] == history["normal"][6, 13, 8]
+    assert image[13 * 9 + 8, 6] == pytest.approx(np.log2(9 * history["normal"][6, 13, 8]))
+    assert image[3 * 9, 2] == pytest.approx(np.log2(8 * history["normal"][2, 3, 0]))
     titles = [axes.get_title() for axes in figures[0].axes if axes.get_title()]
     assert len(titles) == 3
     for axes in figures[0].axes[:3:2]:
         assert axes.get_xlabel() == "epoch"
+
+
+def test_colours_are_centred_at_the_uniform_weight_on_one_scale(figures):
+    history = {name: np.full((3, *kind.mask_shape), 1.0) for name, kind in CELL_KINDS.items()}
+    history = {name: weights / weights.shape[2] for name, weights in history.items()}
+    history["rnn"][2, 0, :2] = (0.8, 0.05)  # 4 times and a quarter of the uniform weight
+    draw_alphas(history, "unused")
+    images = [axes.images[0] for axes in figures[0].axes if axes.images]
+    assert [image.get_clim() for image in images[:3]] == [pytest.approx((-2, 2))] * 3
+    middle = images[0].cmap(0.5)
+    assert np.allclose(images[0].cmap(images[0].norm(images[0].get_array())), middle, atol=0.01)
+    colours = images[2].cmap(images[2].norm(images[2].get_array()))
+    assert colours[0, 2, 0] > colours[0, 2, 2]  # red above
+    assert colours[1, 2, 0] < colours[1, 2, 2]  # blue below
 
 
 def test_stages_are_separated_and_discarded_edges_hatched(figures):
