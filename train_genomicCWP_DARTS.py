@@ -21,15 +21,8 @@ from generalNAS_tools.search_space.edge_masks import Masks, full_masks
 
 def main() -> None:
     """Searches and writes the genotype."""
-    options = parse_options(
-        StagedOptions,
-        __doc__,
-        save_dir="results/cwp_search",
-        arch_lr=6e-4,
-        epochs=(25, 15, 15),
-        frozen_epochs=(15, 3, 3),
-        dropout_rate=(0.1,),
-    )
+    lengths = {"epochs": (25, 15, 15), "frozen_epochs": (15, 3, 3), "dropout_rate": (0.1,)}
+    options = parse_options(StagedOptions, __doc__, save_dir="results/cwp_search", **lengths)
     plans, rule = options.stages.plans(), staged_rule(options.weights)
     setup = set_up_search(options, "cwp_darts")
     run, masks, history = setup.run, full_masks(), AlphaHistory()

@@ -4,15 +4,13 @@ After every stage but the last each node keeps its strongest edges only; an edge
 its largest weight that is not `none`'s. A discarded edge costs nothing in the next stage.
 """
 
-from dataclasses import dataclass
-
 from darts_tools.alpha_history import AlphaHistory
 from darts_tools.alphas import Alphas
 from darts_tools.derivation import count_skips, warn_if_collapsed
 from darts_tools.discard_edges import discard_edges
 from darts_tools.limit_skips import limit_skips
 from darts_tools.search_stage import search_epoch, start_stage
-from darts_tools.stage_options import EdgeOptions, StagedOptions, staged_rule
+from darts_tools.stage_options import EdgeStagedOptions, staged_rule
 from darts_tools.staged_result import write_staged_result
 from darts_tools.stages import drop_primitives, final_genotype
 from generalNAS_tools.networks.supernet import Supernet
@@ -21,16 +19,9 @@ from generalNAS_tools.runs.flags import parse_options
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options(StagedOptions):
-    """The flags of this script."""
-
-    edges: EdgeOptions
-
-
 def main() -> None:
     """Searches and writes the genotype."""
-    options = parse_options(Options, __doc__, save_dir="results/dep_search", arch_lr=6e-4)
+    options = parse_options(EdgeStagedOptions, __doc__, save_dir="results/dep_search")
     plans, rule = options.stages.plans(), staged_rule(options.weights)
     edges = options.edges.kept(len(plans))
     setup = set_up_search(options, "dep_darts")

@@ -74,8 +74,7 @@ def main() -> None:
         stage = start_round(masks, stage, setup, weights=weights, epochs=cosine)
         run.track(**stage.stateful(), removals=history)
         for epoch in run.epochs(epochs):
-            row = stage.epoch(setup, epoch)
-            run.end_epoch({"round": number, **row})
+            run.end_epoch({"round": number, **stage.epoch(setup, epoch)})
 
         if removals_left(masks) > 1:
             rng = np.random.default_rng([seed, number + 1])

@@ -21,7 +21,7 @@ from generalNAS_tools.search_space.edge_masks import Masks, full_masks
 
 def main() -> None:
     """Searches and writes the genotype."""
-    options = parse_options(StagedOptions, __doc__, save_dir="results/pdarts_search", arch_lr=6e-4)
+    options = parse_options(StagedOptions, __doc__, save_dir="results/pdarts_search")
     plans, rule = options.stages.plans(), staged_rule(options.weights)
     setup = set_up_search(options, "pdarts")
     run, masks, history = setup.run, full_masks(), AlphaHistory()

@@ -9,7 +9,7 @@ from darts_tools.discard_edges import check_kept_edges
 from darts_tools.limit_skips import MAX_SKIPS
 from darts_tools.search_stage import AlphaOptions, AlphaRule
 from darts_tools.stages import check_frozen_epochs, check_kept_primitives, per_stage
-from generalNAS_tools.runs.flags import RATE, flag, whole
+from generalNAS_tools.runs.flags import RATE, flag, real, whole
 from generalNAS_tools.runs.options import SearchOptions, WeightOptions
 from generalNAS_tools.search_space.genotypes import (
     CNN_PRIMITIVES,
@@ -115,11 +115,25 @@ class EdgeOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StagedAlphaOptions(AlphaOptions):
+    """How the alphas are trained, more slowly than in genomeDARTS."""
+
+    arch_lr: float = flag(real(0.0), 6e-4, "learning rate of their Adam")
+
+
+@dataclass(frozen=True, kw_only=True)
 class StagedOptions(SearchOptions):
     """The options of P-DARTS and CWP-DARTS."""
 
-    alphas: AlphaOptions
+    alphas: StagedAlphaOptions
     stages: StageOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeStagedOptions(StagedOptions):
+    """The options of DEP-DARTS."""
+
+    edges: EdgeOptions
 
 
 def staged_rule(weights: WeightOptions) -> AlphaRule:

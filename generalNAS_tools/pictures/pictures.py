@@ -186,6 +186,14 @@ def _draw_heat_map(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_yticks(range(edges * count), cell.kind.primitives * edges, fontsize=6)
     axes.tick_params(axis="y", length=0)
+    _draw_edges(axes, ratios, cell)
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
+    bar.set_label("log₂ of softmax weight / uniform weight")
+
+
+def _draw_edges(axes: Axes, ratios: "np.ma.MaskedArray[Any, Any]", cell: _Cell) -> None:
+    """Names the edges beside their rows; hatches those that are discarded, from then on."""
+    epochs, _, count = ratios.shape
     alive = ~np.ma.getmaskarray(ratios).all(axis=2)
     lives = (alive * np.arange(1, epochs + 1)[:, None]).max(axis=0)
     for number, edge in enumerate(cell.kind.edges):
@@ -207,8 +215,6 @@ def _draw_heat_map(
             va="center",
             fontsize=9,
         )
-    bar = axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05)
-    bar.set_label("log₂ of softmax weight / uniform weight")
 
 
 def _draw_stages(axes: Axes, stages: Sequence[int]) -> None:

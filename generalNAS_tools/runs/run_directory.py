@@ -9,9 +9,9 @@ import json
 import logging
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from types import FrameType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 
@@ -22,12 +22,11 @@ from generalNAS_tools.files.checkpoints import (
     save_weights,
     set_random_states,
 )
+from generalNAS_tools.runs.position import Position
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import Clock, open_log
 
 log = logging.getLogger(__name__)
-
-Item = TypeVar("Item")
 
 FREE_FLAGS = frozenset(
     {"restart", "cache_dir", "report_freq", "save_dir", "archive", "average_reverse_complement"}
@@ -58,7 +57,7 @@ class Diverged(ValueError):  # noqa: N818 - said of a network
     """A loss or a weight is not finite."""
 
 
-class RunDirectory:
+class RunDirectory(Position):
     """The files of one run, named by `save` within `folder`.
 
     Args:
@@ -90,10 +89,10 @@ class RunDirectory:
         device: torch.device,
         restart: bool = False,
     ) -> None:
+        super().__init__()
         self.files = RunFiles(folder, save=save, method=method)
         self.config = json.loads(json.dumps({"kind of run": method, **config}))
         self.history: list[dict[str, Any]] = []
-        self._position: dict[str, Any] = {}
         self.device = device
         self.partial: dict[str, Any] | None = None
         self.stop_signal: int | None = None
@@ -141,48 +140,6 @@ class RunDirectory:
         """Whether the next `track` will take back a saved state."""
         return self._saved is not None
 
-    def through(self, level: str, items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
-        """Goes through stages, rounds or candidates; an interrupted run goes on where it was.
-
-        Levels nest: what is inside of one (further levels, epochs, what is remembered) starts
-        anew with each of its items.
-
-        Args:
-            level: its name in the checkpoint.
-            items: the same ones when the run is continued.
-
-        Yields:
-            Number (from 0) and item.
-        """
-        for number in range(self._position.setdefault(level, 0), len(items)):
-            yield number, items[number]
-            names = list(self._position)
-            outer = {name: self._position[name] for name in names[: names.index(level)]}
-            self._position = {**outer, level: number + 1}
-
-    def remember(self, name: str, make: Callable[[], Any]) -> Any:
-        """A value that belongs to the current item of `through` and is saved with it.
-
-        Args:
-            name: of the value in the checkpoint.
-            make: called when the item begins; plain lists, numbers and texts.
-
-        Returns:
-            What `make` gave, also when the run is continued.
-        """
-        if name not in self._position:
-            self._position[name] = make()
-        return self._position[name]
-
-    def epochs(self, total: int, first: int = 0) -> Iterator[int]:
-        """The epochs of the current stage that are still to do.
-
-        Args:
-            total: the number after which it ends.
-            first: number of its first one.
-        """
-        yield from range(self._position.setdefault("epoch", first), total)
-
     def end_epoch(self, row: Mapping[str, Any]) -> None:
         """Adds a row to the history and saves everything; the stage's next epoch follows.
 
@@ -196,7 +153,7 @@ class RunDirectory:
         seconds = round(self.clock.epoch_seconds(), 3)
         self.history.append({"epoch": len(self.history) + 1, **row, "seconds": seconds})
         self.partial = None
-        self._position["epoch"] = self._position.get("epoch", 0) + 1
+        self.place["epoch"] = self.place.get("epoch", 0) + 1
         self.save_checkpoint()
         self.files.write_history(self.history)
         log.info("%s", self.clock.line(self.history))
@@ -250,7 +207,7 @@ class RunDirectory:
             raise RuntimeError("track() the objects before saving")
         state = {
             "config": self.config,
-            "position": self._position,
+            "position": self.place,
             "history": self.history,
             "partial": self.partial,
             "objects": {name: target.state_dict() for name, target in self._tracked.items()},
@@ -261,7 +218,7 @@ class RunDirectory:
     def _load(self) -> None:
         state = load_checkpoint(self._checkpoint)
         self._check_config(state["config"])
-        self._position, self.history = state["position"], state["history"]
+        self.place, self.history = state["position"], state["history"]
         self.partial, self._saved = state["partial"], state
 
     def _check_config(self, old: dict[str, Any]) -> None:

@@ -59,6 +59,6 @@ def test_stages_get_smaller(report):
 
 
 def test_a_candidate_of_osp_is_validated_like_the_supernet(report):
-    results = report("osp_validation", num_init_archs=30, num_ops=2)
+    results = report("osp_validation")
     ratio = results["candidate"] / results["supernet"]
     assert results["ratio (candidate / supernet)"] == pytest.approx(ratio, rel=0.1)

@@ -99,7 +99,7 @@ def test_edges_that_do_not_fit_are_named(parse, edges, message):
     ["--epochs 0", "--frozen_epochs -1", "--dropout_rate 1.1", "--max_skip_connects 9",
      "--num_keep_cnn 6 3 0", "--max_skip_connects -1", "--epochs 2.5", "--epochs"],
 )  # fmt: skip
-def test_values_out_of_range_leave_with_one_line(line, capsys):
+def test_values_out_of_range_leave_with_one_line(parse, line, capsys):
     with pytest.raises(SystemExit) as leave:
         parse(line)
     assert leave.value.code == 2

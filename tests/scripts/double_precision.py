@@ -5,6 +5,9 @@ differs in the seventh digit from one vector unit to the next soon differs in th
 """
 
 import contextlib
+import functools
+import gc
+import sys
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -22,12 +25,23 @@ def _wide(value):
     return torch.float64 if value is torch.float32 else value
 
 
+def _forget_tensors():
+    """Empties the project's caches, which may hold tensors of the other precision."""
+    for found in gc.get_objects():
+        if isinstance(found, functools._lru_cache_wrapper):
+            folder = found.__module__.partition(".")[0]
+            if folder not in sys.stdlib_module_names and folder != "torch":
+                found.cache_clear()
+
+
 @contextlib.contextmanager
 def double_precision():
     before = torch.get_default_dtype()
+    _forget_tensors()
     torch.set_default_dtype(torch.float64)
     try:
         with _Widened():
             yield
     finally:
         torch.set_default_dtype(before)
+        _forget_tensors()
