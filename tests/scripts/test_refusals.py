@@ -291,3 +291,17 @@ def test_a_search_that_diverges(toy, tmp_path):
     assert "epoch 1: " in outcome.stderr
     assert "--rhn_lr" in outcome.stderr
     assert not (tmp_path / "darts_geno-a.npy").exists()
+
+
+def test_only_a_test_needs_the_test_set(toy, tmp_path):
+    line = toy.search(tmp_path / "search", test_directory="nowhere.mat", epochs=1)
+    outcome = run_here(SEARCH, line)
+    assert outcome.code == 0
+    assert "nowhere.mat: no such file yet; only a test needs it" in outcome.stderr
+    data = {name: path for name, path in toy.data_flags().items() if name != "test_directory"}
+    flags = data | {"test_directory": "nowhere.mat", "model": "DeepSEA", "save_dir": tmp_path}
+    outcome = run_here(
+        "baseline_models/train_baseline.py", [f"--{name}={value}" for name, value in flags.items()]
+    )
+    assert outcome.code == 2
+    assert "nowhere.mat" in outcome.stderr

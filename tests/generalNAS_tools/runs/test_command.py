@@ -74,5 +74,6 @@ def test_seeding_repeats(monkeypatch):
         assert torch.equal(draws[0], draws[1])
         assert not torch.equal(draws[0], draws[2])
         assert torch.are_deterministic_algorithms_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
     finally:
         torch.use_deterministic_algorithms(False)

@@ -88,7 +88,12 @@ def test_what_is_remembered_ends_with_its_item(tmp_path):
 
 
 def test_other_flags_are_refused_by_name(tmp_path):
-    flags = {"rhn_lr": 8.0, "layers": 2, **dict.fromkeys(FREE_FLAGS - {"restart"}, 1)}
+    flags = {
+        "rhn_lr": 8.0,
+        "layers": 2,
+        "kind of device": "cpu",
+        **dict.fromkeys(FREE_FLAGS - {"restart"}, 1),
+    }
     with run_directory(tmp_path, **flags) as run:
         run.track()
         run.end_epoch(ROW)
@@ -96,6 +101,7 @@ def test_other_flags_are_refused_by_name(tmp_path):
         ({"rhn_lr": 7.0}, "--rhn_lr 8.0, now it is 7.0"),
         ({"new": 1}, "--new None, now it is 1"),
         ({"data of --x": "3"}, "started with data of --x None"),
+        ({"kind of device": "cuda"}, "with kind of device cpu, now it is cuda"),
     ):
         with pytest.raises(ValueError, match=message), run_directory(tmp_path, **flags | change):
             pass
