@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, batches, epoch_indices
-from generalNAS_tools.networks.cnn.edge_batches import StateFanOut
+from generalNAS_tools.networks.cnn.edge_batches import OutgoingEdges
 from generalNAS_tools.networks.rhn.cells import SearchRHN, VariationalDropout
 from generalNAS_tools.training.train_step import Forward, LoopOptions
 
-_DROPPING = (nn.Dropout, StateFanOut, VariationalDropout)
+_DROPPING = (nn.Dropout, OutgoingEdges, VariationalDropout)
 """Modules that drop something at random while training."""
 _NORMALISING = (nn.BatchNorm1d, SearchRHN)
 """Modules that keep running statistics."""

@@ -1,5 +1,7 @@
 """The supernet: every operation that the masks leave, mixed by weights given at each pass."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -49,7 +51,7 @@ class Supernet(nn.Module):
     @property
     def cells(self) -> list[SearchCell]:
         """The cells in order."""
-        return [cell for cell in self.network.cells if isinstance(cell, SearchCell)]
+        return [cast(SearchCell, cell) for cell in self.network.cells]
 
     def set_skip_dropout(self, rate: float) -> None:
         """Sets the rate of elementwise dropout after identities while training (P-DARTS)."""

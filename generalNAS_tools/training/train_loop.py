@@ -23,7 +23,7 @@ from generalNAS_tools.training.metrics import StreamingF1
 from generalNAS_tools.training.train_step import Forward, bce_loss, weight_step
 
 
-class Figures(NamedTuple):
+class EpochMetrics(NamedTuple):
     """Mean loss and weighted F1 of an epoch."""
 
     loss: float
@@ -48,9 +48,9 @@ class Meter:
         """Mean loss so far; waits for the device."""
         return self.loss.item() / self.count
 
-    def figures(self) -> Figures:
+    def figures(self) -> EpochMetrics:
         """What was measured; waits for the device."""
-        return Figures(self.mean_loss(), self.f1.compute())
+        return EpochMetrics(self.mean_loss(), self.f1.compute())
 
     def state_dict(self) -> dict[str, Any]:
         """The sums so far."""
@@ -63,7 +63,7 @@ class Meter:
         self.f1.load_state_dict(state["f1"])
 
 
-def figures_row(train: Figures, valid: Figures | None) -> dict[str, float | None]:
+def figures_row(train: EpochMetrics, valid: EpochMetrics | None) -> dict[str, float | None]:
     """The history columns of an epoch."""
     return {
         "train_loss": train.loss,
@@ -82,7 +82,7 @@ def train_epoch(
     run: RunDirectory,
     options: LoopOptions,
     before_step: Callable[[int, int, Batch], None] | None = None,
-) -> Figures:
+) -> EpochMetrics:
     """Trains for an epoch, or for the rest of one that a signal interrupted.
 
     Args:
@@ -122,7 +122,7 @@ def evaluate(
     split: PackedSplit,
     run: RunDirectory | None,
     options: LoopOptions,
-) -> Figures:
+) -> EpochMetrics:
     """Loss and F1 in evaluation mode on up to --num_steps batches, always the same ones."""
     network.eval()
     meter = Meter(split.num_targets, options.device)

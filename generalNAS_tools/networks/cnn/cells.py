@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generalNAS_tools.networks.cnn.batched_parts import BatchedPart, run_parts
-from generalNAS_tools.networks.cnn.edge_batches import StateFanOut
+from generalNAS_tools.networks.cnn.edge_batches import OutgoingEdges
 from generalNAS_tools.networks.cnn.operations import (
     IDENTITY,
     PARTS,
@@ -58,7 +58,7 @@ class SearchCell(nn.Module):
         )
         self.preprocess1 = ReLUConvBN(in_channels[1], channels, affine=False)
         self.fan_outs = nn.ModuleList(
-            StateFanOut(state, self.mask, channels, stride if state < CNN_INPUTS else 1)
+            OutgoingEdges(state, self.mask, channels, stride if state < CNN_INPUTS else 1)
             for state in range(CNN_INPUTS + CNN_NODES - 1)
         )
         self.register_buffer("exists", torch.from_numpy(self.mask), persistent=False)
@@ -109,8 +109,8 @@ class SearchCell(nn.Module):
         """
         return self._fan_outs()[CNN_EDGES[edge].state].operation_tensors(edge, primitive)
 
-    def _fan_outs(self) -> list[StateFanOut]:
-        return [fan_out for fan_out in self.fan_outs if isinstance(fan_out, StateFanOut)]
+    def _fan_outs(self) -> list[OutgoingEdges]:
+        return [fan_out for fan_out in self.fan_outs if isinstance(fan_out, OutgoingEdges)]
 
 
 class _Node:

@@ -18,13 +18,13 @@ _STUCK_CHANNELS = 16
 """oneDNN 3.12 never returns from bfloat16 depthwise convolutions of so few channels."""
 
 
-def image(rows: Tensor) -> Tensor:
+def to_nchw(rows: Tensor) -> Tensor:
     """Views rows (B, L, …) as an image of height 1 in channels-last memory: (B, W, 1, L)."""
     return rows.flatten(2).transpose(1, 2).unsqueeze(2)
 
 
-def rows_of(picture: Tensor) -> Tensor:
-    """The inverse of `image`: (B, W, 1, L) → (B, L, W), contiguous."""
+def from_nchw(picture: Tensor) -> Tensor:
+    """The inverse of `to_nchw`: (B, W, 1, L) → (B, L, W), contiguous."""
     return picture.squeeze(2).transpose(1, 2).contiguous()
 
 
@@ -46,8 +46,8 @@ def convolve(
     padding = weight.shape[2] // 2
     weight = weight.to(x.dtype).unsqueeze(2)
     bias = None if bias is None else bias.to(x.dtype)
-    y = torch.conv2d(image(x), weight, bias, (1, stride), (0, padding), 1, groups)
-    return rows_of(y)
+    y = torch.conv2d(to_nchw(x), weight, bias, (1, stride), (0, padding), 1, groups)
+    return from_nchw(y)
 
 
 def depthwise(x: Tensor, weight: Tensor, *, stride: int, dilation: int) -> Tensor:
@@ -95,9 +95,9 @@ class _Depthwise(Function):
         grad, padding, step = grad.contiguous(), weight.shape[2] // 2, ctx.stride
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
-            grad_x = rows_of(
+            grad_x = from_nchw(
                 _backward(
-                    *(image(grad), image(x), weight.unsqueeze(2), None),
+                    *(to_nchw(grad), to_nchw(x), weight.unsqueeze(2), None),
                     *((1, step), (0, padding), (1, 1), False, (0, 0), len(weight)),
                     (True, False, False),
                 )[0]

@@ -1,7 +1,17 @@
 """All operations on the edges that leave one state of a supernet's CNN cell, as few kernels.
 
 They see the same input, so the ReLU runs once, every pool once (its BatchNorm has no parameters),
-and the convolutions of one primitive on all outgoing edges are one. Activations are rows, see
+and the convolutions of one primitive on all outgoing edges are one. For a state with three edges:
+
+    state ─┬─ pools (each once) ─── BatchNorm ──┐
+           ├─ identity ─────────────────────────┴─ mixing weights: one product ─► edges 0 1 2
+           └─ ReLU (once) ─┬─ sep_conv_15 of edges 0 1 2: one grouped convolution ─┤
+                           ├─ dil_conv_9 of edges 0 2: one grouped convolution ────┤
+                           └─ conv_15 of edges 1 2: one convolution, wider ────────┤
+                                                                                   ▼
+                             one weighted sum an edge, added up in the node that it ends in
+
+`none` is never computed; what isn't active is left out of its batch. Activations are rows, see
 `convolutions`. Dimension letters: B batch, C channels, L sequence length (bp), E edges that leave
 the state, R = B·L.
 """
@@ -25,7 +35,7 @@ from generalNAS_tools.search_space.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES
 
 
-class FanOut(NamedTuple):
+class EdgeResults(NamedTuple):
     """What the edges that leave a state bring to their nodes.
 
     Attributes:
@@ -37,7 +47,7 @@ class FanOut(NamedTuple):
     biases: list[list[Tensor]]
 
 
-class StateFanOut(nn.Module):
+class OutgoingEdges(nn.Module):
     """Every operation on the edges that leave one state.
 
     Attributes:
@@ -67,7 +77,7 @@ class StateFanOut(nn.Module):
 
     def forward(
         self, x: Tensor, mixing: Tensor, active: BoolArray, *, skip_dropout: float
-    ) -> FanOut:
+    ) -> EdgeResults:
         """Mixes all active operations on x.
 
         Args:
@@ -103,7 +113,7 @@ class StateFanOut(nn.Module):
         shape = (len(self.edges), len(x), -1, x.shape[2])
         for total, more in zip(totals.view(shape).unbind(0), terms, strict=True):
             more.append(total)
-        return FanOut(terms, biases)
+        return EdgeResults(terms, biases)
 
     def operation_tensors(self, edge: int, primitive: int) -> list[Tensor]:
         """Views of one operation's weights and statistics, in forward order."""

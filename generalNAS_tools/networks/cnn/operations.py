@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generalNAS_tools.networks.cnn.convolutions import convolve, image, rows_of
+from generalNAS_tools.networks.cnn.convolutions import convolve, from_nchw, to_nchw
 
 IDENTITY = "skip_connect"
 POOLS = ("max_pool_5", "avg_pool_5")
@@ -47,8 +47,10 @@ def pool(name: str, x: Tensor, stride: int) -> Tensor:
     """Max or average pooling over 5 positions: (B, L, C) → (B, L', C)."""
     window, step, padding = (1, _POOL_KERNEL), (1, stride), (0, _POOL_KERNEL // 2)
     if name == "max_pool_5":
-        return rows_of(functional.max_pool2d(image(x), window, step, padding))
-    return rows_of(functional.avg_pool2d(image(x), window, step, padding, count_include_pad=False))
+        return from_nchw(functional.max_pool2d(to_nchw(x), window, step, padding))
+    return from_nchw(
+        functional.avg_pool2d(to_nchw(x), window, step, padding, count_include_pad=False)
+    )
 
 
 def normalise(
@@ -62,9 +64,9 @@ def normalise(
     mean, var = statistics or statistics_of(norm)
     weight = norm.weight if scale is None else scale
     assert norm.momentum is not None
-    return rows_of(
+    return from_nchw(
         functional.batch_norm(
-            image(x), mean, var, weight, norm.bias, norm.training, norm.momentum, norm.eps
+            to_nchw(x), mean, var, weight, norm.bias, norm.training, norm.momentum, norm.eps
         )
     )
 

@@ -9,7 +9,7 @@ from generalNAS_tools.files.checkpoints import load_weights, save_weights
 from generalNAS_tools.runs.options import ModelOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.training import final_training, training_epoch
-from generalNAS_tools.training.train_loop import Figures
+from generalNAS_tools.training.train_loop import EpochMetrics
 from tests.generalNAS_tools.runs.run_cases import MemorySplit, Network, loop_options, run_directory
 
 BETTER = [0.9, 0.5, 0.7, 0.6, 0.4, 0.8]
@@ -20,7 +20,7 @@ def losses(monkeypatch):
     """Validation losses that come one after the other, whatever is trained."""
     found = list(BETTER)
     monkeypatch.setattr(
-        training_epoch, "evaluate", lambda *_, run, **__: Figures(found[len(run.history)], 0.0)
+        training_epoch, "evaluate", lambda *_, run, **__: EpochMetrics(found[len(run.history)], 0.0)
     )
     monkeypatch.setattr(final_training, "draw_curves", lambda *_: None)
     return found

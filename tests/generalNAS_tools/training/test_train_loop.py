@@ -6,7 +6,7 @@ import torch
 
 from generalNAS_tools.runs.run_directory import Stopped
 from generalNAS_tools.training.train_loop import (
-    Figures,
+    EpochMetrics,
     Meter,
     evaluate,
     figures_row,
@@ -85,13 +85,13 @@ def test_figures_are_means_over_sequences(tmp_path):
     split, network = MemorySplit(7), Network(0.0)
     with run_directory(tmp_path) as run:
         figures = evaluate(network, network, split=split, run=run, options=loop_options(3, 99))
-    assert figures == Figures(pytest.approx(np.log(2)), 0.0)
+    assert figures == EpochMetrics(pytest.approx(np.log(2)), 0.0)
     assert [len(part) for part in split.asked] == [3, 3, 1]
     assert network.modes == [False] * 3
     meter = Meter(1, CPU)
     meter.update(torch.tensor(1.0), torch.ones(3, 1), torch.ones(3, 1))
     meter.update(torch.tensor(5.0), torch.ones(1, 1), torch.zeros(1, 1))
-    assert meter.figures() == Figures(2.0, pytest.approx(6 / 7))
+    assert meter.figures() == EpochMetrics(2.0, pytest.approx(6 / 7))
     other = Meter(1, CPU)
     other.load_state_dict(meter.state_dict())
     assert other.figures() == meter.figures()
@@ -154,7 +154,7 @@ def test_progress_lines_stop_at_a_loss_that_is_not_finite(tmp_path):
 
 
 def test_rows():
-    row = figures_row(Figures(1.0, 0.5), None)
+    row = figures_row(EpochMetrics(1.0, 0.5), None)
     assert row == {"train_loss": 1.0, "acc_train": 0.5, "valid_loss": None, "acc_valid": None}
-    row = figures_row(Figures(1.0, 0.5), Figures(2.0, 0.25))
+    row = figures_row(EpochMetrics(1.0, 0.5), EpochMetrics(2.0, 0.25))
     assert (row["valid_loss"], row["acc_valid"]) == (2.0, 0.25)
