@@ -12,11 +12,11 @@ from typing import ClassVar
 from darts_tools.alpha_history import AlphaHistory
 from darts_tools.alphas import Alphas
 from darts_tools.derivation import derive_genotype, warn_if_collapsed
-from darts_tools.search_stage import AlphaOptions, AlphaRule, search_epoch, start_stage
+from darts_tools.search_stage import AlphaRule, DifferentiableOptions, search_epoch, start_stage
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.command import run_command, set_up_search
 from generalNAS_tools.runs.flags import flag, parse_options, switch, whole
-from generalNAS_tools.runs.options import TrainingOptions
+from generalNAS_tools.runs.options import LengthOptions
 from generalNAS_tools.search_space.edge_masks import full_masks
 
 log = logging.getLogger(__name__)
@@ -32,10 +32,10 @@ class DARTSOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(TrainingOptions):
+class Options(DifferentiableOptions):
     """The flags of this script."""
 
-    alphas: AlphaOptions
+    length: LengthOptions
     search: DARTSOptions
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.runs.flags import flag, real
-from generalNAS_tools.runs.options import WeightOptions
+from generalNAS_tools.runs.options import SearchOptions
 from generalNAS_tools.runs.run_directory import Stateful
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.training.training_epoch import training_epoch
@@ -27,6 +27,13 @@ class AlphaOptions:
     title: ClassVar = "alphas"
     arch_lr: float = flag(real(0.0), 3e-3, "learning rate of their Adam")
     arch_weight_decay: float = flag(real(0.0), 1e-3, "their weight decay")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferentiableOptions(SearchOptions):
+    """What every differentiable search takes."""
+
+    alphas: AlphaOptions
 
 
 class AlphaRule(NamedTuple):
@@ -69,24 +76,12 @@ class SearchStage(NamedTuple):
         return self.supernet(x, mixing)
 
 
-class SearchCommand(Protocol):
-    """The options of a differentiable search."""
-
-    @property
-    def weights(self) -> WeightOptions:
-        """How the supernet's weights are trained."""
-
-    @property
-    def alphas(self) -> AlphaOptions:
-        """How the alphas are trained."""
-
-
 def start_stage(
     supernet: Supernet,
     alphas: Alphas,
     setup: Setup,
     *,
-    options: SearchCommand,
+    options: DifferentiableOptions,
     epochs: int,
     rule: AlphaRule,
 ) -> SearchStage:

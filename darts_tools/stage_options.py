@@ -7,10 +7,10 @@ from typing import ClassVar, NamedTuple
 
 from darts_tools.discard_edges import check_kept_edges
 from darts_tools.limit_skips import MAX_SKIPS
-from darts_tools.search_stage import AlphaOptions, AlphaRule
+from darts_tools.search_stage import AlphaOptions, AlphaRule, DifferentiableOptions
 from darts_tools.stages import check_frozen_epochs, check_kept_primitives, per_stage
 from generalNAS_tools.runs.flags import RATE, flag, real, whole
-from generalNAS_tools.runs.options import SearchOptions, WeightOptions
+from generalNAS_tools.runs.options import WeightOptions
 from generalNAS_tools.search_space.genotypes import (
     CNN_PRIMITIVES,
     EDGES_PER_CNN_NODE,
@@ -122,7 +122,7 @@ class StagedAlphaOptions(AlphaOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StagedOptions(SearchOptions):
+class StagedOptions(DifferentiableOptions):
     """The options of P-DARTS and CWP-DARTS."""
 
     alphas: StagedAlphaOptions

@@ -25,14 +25,7 @@ class OneLineParser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def flag(
-    convert: Callable[[str], Any],
-    default: Any,
-    text: str,
-    *,
-    choices: Any = None,
-    title: str | None = None,
-) -> Any:
+def flag(convert: Callable[[str], Any], default: Any, text: str, *, choices: Any = None) -> Any:
     """A field of a dataclass that is a flag.
 
     Args:
@@ -40,21 +33,20 @@ def flag(
         default: a tuple makes it a flag of one or more values, `...` a flag that must be given.
         text: its sentence in --help.
         choices: the values allowed.
-        title: of its group in --help, where that isn't the dataclass's.
     """
     more = {"type": convert, "help": text, "choices": choices}
-    return _field(default, more | ({"nargs": "+"} if isinstance(default, tuple) else {}), title)
+    return _field(default, more | ({"nargs": "+"} if isinstance(default, tuple) else {}))
 
 
-def switch(default: bool, text: str, *, title: str | None = None) -> Any:
+def switch(default: bool, text: str) -> Any:
     """A field that is `--flag`, `--flag=True`, `--flag=False` and `--no-flag`."""
     more = {"type": boolean, "nargs": "?", "const": True, "metavar": "BOOL", "help": text}
-    return _field(default, more, title)
+    return _field(default, more)
 
 
-def _field(default: Any, argument: dict[str, Any], title: str | None) -> Any:
+def _field(default: Any, argument: dict[str, Any]) -> Any:
     start = dataclasses.MISSING if default is ... else default
-    return dataclasses.field(default=start, metadata={"argument": argument, "title": title})
+    return dataclasses.field(default=start, metadata={"argument": argument})
 
 
 def parse_options(kind: type[Options], description: str | None, **defaults: Any) -> Options:
@@ -65,9 +57,6 @@ def parse_options(kind: type[Options], description: str | None, **defaults: Any)
             --help.
         description: what --help says first.
         defaults: by flag, where they are not the dataclass's own.
-
-    Raises:
-        ValueError: flags that don't fit each other; the dataclasses check that.
     """
     parser = OneLineParser(
         description=description,
@@ -78,11 +67,10 @@ def parse_options(kind: type[Options], description: str | None, **defaults: Any)
     parts = {field.name: hints[field.name] for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     groups: dict[str | None, Any] = {None: parser}
     for part in parts.values():
+        if part.title not in groups:
+            groups[part.title] = parser.add_argument_group(part.title)
         for field in _flags(part):
-            title = field.metadata["title"] or part.title
-            if title not in groups:
-                groups[title] = parser.add_argument_group(title)
-            _add(groups[title], field, defaults.get(field.name, field.default))
+            _add(groups[part.title], field, defaults.get(field.name, field.default))
     assert defaults.keys() <= {field.name for part in parts.values() for field in _flags(part)}
     values = vars(parser.parse_args())
     return kind(**{name: _filled(part, values) for name, part in parts.items()})

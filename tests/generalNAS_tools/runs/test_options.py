@@ -34,7 +34,7 @@ class ListOptions:
     title: ClassVar = "lists"
     rates: tuple = flag(real(0.0), (0.5,), "several")
     on: bool = switch(True, "first")
-    off: bool = switch(False, "second", title="weights")
+    off: bool = switch(False, "second")
 
 
 @dataclass(frozen=True, kw_only=True)
