@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from generalNAS_tools.runs.flags import RATE, flag, whole
-from generalNAS_tools.runs.options import TrainingOptions
+from generalNAS_tools.runs.options import ScoreOptions, TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,3 +21,4 @@ class SampledOptions(TrainingOptions):
     """The options of a search that trains sampled architectures."""
 
     sampling: SamplingOptions
+    score: ScoreOptions

@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 
 from generalNAS_tools.networks.frame import NetworkOptions
+from generalNAS_tools.runs.criterion import CRITERIA
 from generalNAS_tools.runs.flags import flag, real, switch, whole
 
 
@@ -70,6 +71,33 @@ class WeightOptions:
     def clipping(self) -> "Clipping":
         """The clipping that the flags ask for."""
         return Clipping(self.clip if self.one_clip else None, self.conv_clip, self.rhn_clip)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupernetOptions:
+    """How a supernet is evaluated."""
+
+    title: ClassVar = "network"
+    rhn_statistics: str = flag(
+        str,
+        "batch",
+        "what normalises the RHN's states in evaluation: the evaluated batch, or averages over "
+        "training that fit none of the states (as in 2021)",
+        choices=["batch", "running"],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """What picks the winner among trained or scored architectures."""
+
+    title: ClassVar = "score"
+    criterion: str = flag(
+        str,
+        "auprc",
+        "mean validation AUPRC or AUROC of the targets, validation loss, or weighted F1 at 0.5",
+        choices=CRITERIA,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +183,8 @@ class LoopOptions:
         clipping: of the gradients; None for none.
         report_freq: steps between progress lines.
         validate_every: epochs from one validation to the next; None for no validation.
+        batch_statistics: evaluate a supernet by the statistics of batches as large as those it
+            trains with, drawn at random.
     """
 
     batch_size: int
@@ -166,6 +196,7 @@ class LoopOptions:
     clipping: Clipping | None = None
     report_freq: int = 1000
     validate_every: int | None = 1
+    batch_statistics: bool = False
 
     @classmethod
     def of(
@@ -175,6 +206,7 @@ class LoopOptions:
         device: torch.device,
         *,
         weights: WeightOptions | None = None,
+        supernet: SupernetOptions | None = None,
     ) -> "LoopOptions":
         """The options that the flags ask for; without `weights` no penalty and no clipping."""
         return cls(
@@ -187,6 +219,7 @@ class LoopOptions:
             clipping=weights.clipping if weights else None,
             report_freq=run.report_freq,
             validate_every=run.report_validation if run.validation else None,
+            batch_statistics=supernet is not None and supernet.rhn_statistics == "batch",
         )
 
     def validates(self, epoch: int) -> bool:
