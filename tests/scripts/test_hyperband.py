@@ -25,10 +25,10 @@ def finished(toy):
 
 
 def best_first(rows):
-    """Candidates by F1, then by loss, then by number."""
+    """Candidates by AUPRC, then by loss, then by number."""
 
     def key(row):
-        return -float(row["acc_valid"]), float(row["valid_loss"]), int(row["candidate"])
+        return -float(row["valid_auprc"]), float(row["valid_loss"]), int(row["candidate"])
 
     return [row["candidate"] for row in sorted(rows, key=key)]
 
