@@ -78,13 +78,8 @@ def main() -> None:
 
     winner = scores.log_winner()
     draw_scores(scores, run.files.path("scores", "png"))
-    draw_halving(
-        run.history,
-        plans,
-        winner,
-        criterion=options.score.criterion,
-        path=run.files.path("halving", "png"),
-    )
+    picture, criterion = run.files.path("halving", "png"), options.score.criterion
+    draw_halving(run.history, plans, winner, criterion=criterion, path=picture)
     draw_genotype(genotypes[winner], run.files.path("genotype", "png"))
     run.files.write_genotype(genotypes[winner])
 

@@ -193,8 +193,7 @@ def _validation_batches(split: PackedSplit, options: LoopOptions) -> Sequence[Te
 def rhn_batch_statistics(network: nn.Module, use: bool) -> Iterator[None]:
     """Within the block, a supernet's RHN in evaluation mode normalises by the batch, if asked to.
 
-    Its running statistics average over nine states and all time steps, whose variances differ by
-    orders of magnitude, so they fit none of them.
+    Its running statistics average over states whose variances differ by orders of magnitude.
     """
     cells = [module for module in network.modules() if isinstance(module, SearchRHN)]
     for cell in cells:
