@@ -56,7 +56,9 @@ class Options(TrainingOptions):
 
 def main() -> None:
     """Searches and writes the genotype."""
-    options = parse_options(Options, __doc__, save_dir="results/osp_search", epochs=60)
+    options = parse_options(
+        Options, __doc__, save_dir="results/osp_search", epochs=60, head_dropout=0.5
+    )
     rounds, seed = options.rounds, options.run.seed
     num_rounds = planned_rounds(rounds.num_init_archs, rounds.num_ops)
     start = masks = initial_masks(np.random.default_rng(seed), rounds.num_init_archs)
