@@ -113,7 +113,8 @@ def _add(group: Any, field: dataclasses.Field[Any], default: Any) -> None:
 def _add_old(parser: argparse.ArgumentParser, fields: dict[str, dataclasses.Field[Any]]) -> None:
     """Adds what 2021's parsers had, hidden from --help: old names and flags without effect."""
     hidden: dict[str, Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
-    renamed = {old: new for old, new in OLD_NAMES.items() if new in fields}
+    names = OLD_NAMES.items()
+    renamed = {old: new for old, new in names if new in fields and old not in fields}
     for old, new in renamed.items():
         argument = fields[new].metadata["argument"]
         parser.add_argument(f"--{old}", dest=new, **argument | hidden)
