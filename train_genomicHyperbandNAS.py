@@ -31,8 +31,8 @@ class HalvingOptions:
     """The rungs."""
 
     title: ClassVar = "halving"
-    budget: int = flag(whole(1), 3, "epochs of a candidate in the first rung")
-    iterations: int = flag(whole(1), 3, "rungs of successive halving")
+    budget: int = flag(whole(1), 3, "epochs of a candidate in every rung")
+    iterations: int = flag(whole(1), 3, "halvings; who is left trains in one rung more")
     brackets: int = flag(whole(1), 1, "brackets of Hyperband; 1: only halving")
 
 

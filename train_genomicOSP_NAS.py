@@ -31,6 +31,8 @@ from randomSearch_and_Hyperband_Tools.osp_stage import OSPStage, round_rates, st
 from randomSearch_and_Hyperband_Tools.removal_picture import draw_removals as draw_history
 from randomSearch_and_Hyperband_Tools.removals import RemovalHistory
 
+DEFAULTS = {"save_dir": "results/osp_search", "epochs": 60, "head_dropout": 0.5}
+
 
 @dataclass(frozen=True, kw_only=True)
 class RoundOptions:
@@ -57,7 +59,7 @@ class Options(TrainingOptions):
 
 def main() -> None:
     """Searches and writes the genotype."""
-    options = parse_options(Options, __doc__, save_dir="results/osp_search", epochs=60)
+    options = parse_options(Options, __doc__, **DEFAULTS)
     rounds, seed = options.rounds, options.run.seed
     num_rounds = planned_rounds(rounds.num_init_archs, rounds.num_ops)
     start = masks = initial_masks(np.random.default_rng(seed), rounds.num_init_archs)
