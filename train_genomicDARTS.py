@@ -45,6 +45,8 @@ def main() -> None:
         Options, __doc__, save_dir="results/darts_search", learning_rate_min=1e-3
     )
     epochs, frozen_epochs = options.length.epochs, options.search.frozen_epochs
+    if options.search.unrolled and options.weights.optimizer != "sgd":
+        raise ValueError("--unrolled: its lookahead is a step of SGD; expected --optimizer=sgd")
     setup = set_up_search(options, "darts", supernet=options.supernet)
     run, history = setup.run, AlphaHistory()
     run.clock.total_epochs = epochs

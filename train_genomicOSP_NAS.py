@@ -45,8 +45,8 @@ class RoundOptions:
     )
     num_ops: int = flag(whole(0), 7, "removals drawn per mask and round")
     budget: int = flag(whole(1), 5, "epochs a round")
-    cnn_lr_decay: float = flag(real(0.0), 2e-4, "what --cnn_lr loses every round")
-    rhn_lr_decay: float = flag(real(0.0), 0.1, "what --rhn_lr loses every round")
+    cnn_lr_decay: float = flag(real(0.0), 2e-4, "what --cnn_lr loses every round (SGD)")
+    rhn_lr_decay: float = flag(real(0.0), 0.1, "what --rhn_lr loses every round (SGD)")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ class Architect:
         supernet: whose weights the step leaves as they are.
         alphas: what the step changes.
         optimizer: Adam over the alphas.
-        weight_optimizer: SGD of the weights, read by the unrolled step.
+        weight_optimizer: of the weights; the unrolled step reads it and wants SGD.
         split: the validation set.
         options: batch size, seed, autocast.
         clip: largest total norm of the alphas' gradient, or None.
@@ -41,7 +41,7 @@ class Architect:
         alphas: Alphas,
         optimizer: torch.optim.Optimizer,
         *,
-        weight_optimizer: torch.optim.SGD,
+        weight_optimizer: torch.optim.Optimizer,
         split: PackedSplit,
         options: LoopOptions,
         clip: float | None = None,

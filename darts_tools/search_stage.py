@@ -56,7 +56,7 @@ class SearchStage(NamedTuple):
 
     supernet: Supernet
     alphas: Alphas
-    optimizer: torch.optim.SGD
+    optimizer: torch.optim.Optimizer
     schedule: CosineAnnealingLR
     architect: Architect
 

@@ -17,8 +17,7 @@ from generalNAS_tools.runs.flags import flag, parse_options
 from generalNAS_tools.runs.options import LoopOptions, StrandOptions, TrainingOptions
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import open_log
-from generalNAS_tools.training.prediction_report import check_fit, check_strands, write_test_report
-from generalNAS_tools.training.train_loop import predict
+from generalNAS_tools.training.prediction_report import check_fit, report_test
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +39,22 @@ class Options(TrainingOptions):
 def main() -> None:
     """Predicts the whole test set and writes the report."""
     options = parse_options(Options, __doc__, save_dir="results/test")
-    data, average_strands = options.data, options.strands.average_reverse_complement
+    data = options.data
     model = load_final_model(options.trained.model)
     device = pick_device(options.run.device)
     split = open_split(data.test_directory, "test", cache_dir=data.cache_dir)
     check_fit(model, split, data.seq_size)
-    if average_strands:
-        check_strands(split)
     files = RunFiles(options.run.save_dir, save=options.run.save, method="test")
     open_log(files.path("log", "txt"))
     network = model.network.to(device)
-    split.to_device(device)
-    loop = LoopOptions.of(data, options.run, device)
-    predictions, loss = predict(network, network, split=split, options=loop)
-    write_test_report(files, split, predictions, loss=loss, average_strands=average_strands)
+    report_test(
+        network,
+        network,
+        split=split,
+        files=files,
+        options=LoopOptions.of(data, options.run, device),
+        average_strands=options.strands.average_reverse_complement,
+    )
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
 
     number: int
     network: FinalNetwork
-    optimizer: torch.optim.SGD
+    optimizer: torch.optim.Optimizer
     schedule: CosineAnnealingLR
 
     def stateful(self) -> dict[str, Stateful]:

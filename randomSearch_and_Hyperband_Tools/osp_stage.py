@@ -25,7 +25,7 @@ class OSPStage(NamedTuple):
 
     supernet: Supernet
     mixing: MixingWeights
-    optimizer: torch.optim.SGD
+    optimizer: torch.optim.Optimizer
     schedule: CosineAnnealingLR
 
     def stateful(self) -> Mapping[str, Stateful]:

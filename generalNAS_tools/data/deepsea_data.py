@@ -215,6 +215,15 @@ def reverse_complement(x: Tensor) -> Tensor:
     return x.flip(1, 2)
 
 
+def random_strands(num_sequences: int, *, seed: int, epoch: int) -> Tensor:
+    """Which sequences an epoch reads on their other strand, (num_sequences,) bool.
+
+    It depends on nothing but the arguments, as the epoch's order does.
+    """
+    bits = np.random.default_rng((seed, epoch, 1)).integers(0, 2, num_sequences, dtype=np.bool_)
+    return torch.from_numpy(bits)
+
+
 def is_reverse_complement_doubled(split: PackedSplit) -> bool:
     """Whether the second half repeats the first: sequences reverse-complemented, labels equal."""
     half, odd = divmod(split.num_sequences, 2)

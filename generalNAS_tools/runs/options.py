@@ -10,6 +10,9 @@ from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.criterion import CRITERIA
 from generalNAS_tools.runs.flags import flag, rate_below_one, real, switch, whole
 
+SGD_CLIP, ADAMW_CLIP = 0.25, 1.0
+"""The largest total norm of the gradients where --clip doesn't say another."""
+
 
 def _task(text: str) -> str:
     """Reads the task; 2021's second one is refused with a sentence."""
@@ -34,6 +37,7 @@ class DataOptions:
     seq_size: int | None = flag(whole(1), None, "sequence length in bp; checked")
     batch_size: int = flag(whole(2), 64, "sequences a step")
     num_steps: int = flag(whole(1), 2000, "steps an epoch, at most the whole set")
+    rc_augment: bool = switch(False, "read each training sequence on a random strand")
     task: str = flag(_task, "TF_bindings", "what is predicted", choices=["TF_bindings"])
 
 
@@ -70,26 +74,47 @@ class LengthOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightOptions:
+class AdamWOptions:
+    """AdamW in place of a network's own optimizer (Loshchilov & Hutter, ICLR 2019)."""
+
+    title: ClassVar[str | None] = "weights"
+    adamw_lr: float = flag(real(0.0), 1e-3, "AdamW's learning rate, of all weights")
+    adamw_weight_decay: float = flag(real(0.0), 0.01, "AdamW's weight decay")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightOptions(AdamWOptions):
     """How the weights of a searched network are trained."""
 
-    title: ClassVar = "weights"
+    optimizer: str = flag(
+        str,
+        "sgd",
+        "sgd, as in 2021, or adamw, which learns a small data set in far fewer steps",
+        choices=["sgd", "adamw"],
+    )
     cnn_lr: float = flag(real(0.0), 0.025, "learning rate of all but the RHN")
     rhn_lr: float = flag(real(0.0), 8.0, "learning rate of the RHN")
-    learning_rate_min: float = flag(real(0.0), 0.0, "where the cosine ends")
+    learning_rate_min: float = flag(
+        real(0.0), 0.0, "where the cosine of SGD ends; AdamW's ends at 0"
+    )
     cnn_weight_decay: float = flag(real(0.0), 3e-4, "weight decay of all but the RHN")
     rhn_weight_decay: float = flag(real(0.0), 5e-7, "weight decay of the RHN")
     momentum: float = flag(real(0.0, 1.0), 0.9, "momentum of all but the RHN")
     beta: float = flag(real(0.0), 1e-3, "weight of the RHN's slowness penalty")
     one_clip: bool = switch(True, "clip all gradients together to --clip")
-    clip: float = flag(real(0.0), 0.25, "largest total norm with --one_clip")
+    clip: float | None = flag(
+        real(0.0), None, "largest total norm with --one_clip (default: 0.25, for adamw 1)"
+    )
     conv_clip: float = flag(real(0.0), 5.0, "else: largest norm of CNN and head")
     rhn_clip: float = flag(real(0.0), 0.25, "else: largest norm of the RHN")
 
     @property
     def clipping(self) -> "Clipping":
         """The clipping that the flags ask for."""
-        return Clipping(self.clip if self.one_clip else None, self.conv_clip, self.rhn_clip)
+        clip = self.clip
+        if clip is None:
+            clip = ADAMW_CLIP if self.optimizer == "adamw" else SGD_CLIP
+        return Clipping(clip if self.one_clip else None, self.conv_clip, self.rhn_clip)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +194,7 @@ class StrandOptions:
 
     title: ClassVar = "test"
     average_reverse_complement: bool = switch(
-        False, "average each sequence with its reverse complement in the second half of the set"
+        False, "average the predictions of both strands of each sequence"
     )
 
 
@@ -204,6 +229,7 @@ class LoopOptions:
         validate_every: epochs from one validation to the next; None for no validation.
         batch_statistics: evaluate a supernet by the statistics of batches as large as those it
             trains with, drawn at random.
+        rc_augment: read each training sequence on a random strand.
     """
 
     batch_size: int
@@ -216,6 +242,7 @@ class LoopOptions:
     report_freq: int = 1000
     validate_every: int | None = 1
     batch_statistics: bool = False
+    rc_augment: bool = False
 
     @classmethod
     def of(
@@ -239,6 +266,7 @@ class LoopOptions:
             report_freq=run.report_freq,
             validate_every=run.report_validation if run.validation else None,
             batch_statistics=supernet is not None and supernet.rhn_statistics == "batch",
+            rc_augment=data.rc_augment,
         )
 
     def validates(self, epoch: int) -> bool:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from generalNAS_tools.runs.options import Clipping, WeightOptions
+from generalNAS_tools.runs.options import AdamWOptions, Clipping, WeightOptions
 
 
 def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -20,8 +20,13 @@ def split_parameters(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Pa
 
 def weight_optimizer(
     network: nn.Module, options: WeightOptions, *, fused: bool = True
-) -> torch.optim.SGD:
-    """SGD with two groups: all but the RHN with momentum, the RHN without."""
+) -> torch.optim.Optimizer:
+    """The optimizer of --optimizer.
+
+    SGD has two groups: all but the RHN with momentum, the RHN without.
+    """
+    if options.optimizer == "adamw":
+        return adamw(network, options, fused=fused)
     others, rhn = split_parameters(network)
     groups = [
         {
@@ -40,11 +45,20 @@ def weight_optimizer(
     return torch.optim.SGD(groups, lr=options.cnn_lr, fused=fused)
 
 
+def adamw(
+    network: nn.Module, options: AdamWOptions, *, fused: bool = True
+) -> torch.optim.Optimizer:
+    """AdamW, one rate for all weights."""
+    rate, decay = options.adamw_lr, options.adamw_weight_decay
+    return torch.optim.AdamW(network.parameters(), rate, weight_decay=decay, fused=fused)
+
+
 def cosine_schedule(
     optimizer: torch.optim.Optimizer, options: WeightOptions, *, epochs: int
 ) -> CosineAnnealingLR:
-    """Cosine annealing, one step an epoch, to --learning_rate_min over `epochs`."""
-    return CosineAnnealingLR(optimizer, epochs, eta_min=options.learning_rate_min)
+    """Cosine annealing, one step an epoch, over `epochs`: SGD's to --learning_rate_min."""
+    end = options.learning_rate_min if options.optimizer == "sgd" else 0.0
+    return CosineAnnealingLR(optimizer, epochs, eta_min=end)
 
 
 def step_schedule(schedule: CosineAnnealingLR) -> None:

@@ -2,61 +2,66 @@
 
 import logging
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import nn
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, is_reverse_complement_doubled
 from generalNAS_tools.files.model_files import FinalModel
+from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.training.metrics import (
     average_reverse_complement,
     format_metrics,
     score_predictions,
 )
+from generalNAS_tools.training.train_loop import predict
+from generalNAS_tools.training.train_step import Forward
 
 log = logging.getLogger(__name__)
 
 
-def write_test_report(
-    files: RunFiles,
-    split: PackedSplit,
-    predictions: NDArray[np.float32],
+def report_test(
+    network: nn.Module,
+    forward: Forward,
     *,
-    loss: float,
-    average_strands: bool = False,
+    split: PackedSplit,
+    files: RunFiles,
+    options: LoopOptions,
+    average_strands: bool,
+    run: RunDirectory | None = None,
 ) -> None:
-    """Scores predictions (N, targets) of a test set, logs the figures and writes everything.
+    """Predicts a whole test set, scores it, logs the figures and writes everything.
 
     Args:
-        files: where to.
+        network: what is tested.
+        forward: one-hot DNA → output.
         split: the test set.
-        predictions: probabilities, in the set's order.
-        loss: mean cross-entropy.
-        average_strands: average each sequence with its reverse complement in the second half.
+        files: where to.
+        options: batch size and device.
+        average_strands: average the probabilities of each sequence's two strands. A set whose
+            second half is the first one's reverse complement has both already.
+        run: asked whether to stop.
     """
+    doubled = average_strands and is_reverse_complement_doubled(split)
+    split.to_device(options.device)
+    predictions, loss = predict(network, forward, split=split, options=options, run=run)
     labels = split.all_labels()
-    if average_strands:
+    if doubled:
         predictions = average_reverse_complement(predictions, labels)
         labels = labels[: len(predictions)]
+    elif average_strands:
+        others, other_loss = predict(
+            network, forward, split=split, options=options, run=run, other_strand=True
+        )
+        predictions += others
+        predictions /= 2
+        loss = (loss + other_loss) / 2
     metrics = score_predictions(labels, predictions)
     files.write_array("test_loss", loss)
     files.write_array("labels_test", labels)
     files.write_array("predictions_test", predictions)
     files.write_json("metrics_test", {"test_loss": loss, **metrics})
     log.info("test_loss %.4f\n%s", loss, format_metrics(metrics))
-
-
-def check_strands(split: PackedSplit) -> None:
-    """Checks that a test set holds the reverse complement of every sequence in its second half.
-
-    Raises:
-        ValueError: it doesn't, so the strands can't be averaged.
-    """
-    if not is_reverse_complement_doubled(split):
-        raise ValueError(
-            f"--average_reverse_complement: the second half of {split.path} is not the reverse "
-            "complement of the first"
-        )
 
 
 def check_fit(model: FinalModel, split: PackedSplit, seq_size: int | None) -> None:

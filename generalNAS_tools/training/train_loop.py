@@ -22,6 +22,8 @@ from generalNAS_tools.data.deepsea_data import (
     batches,
     epoch_indices,
     even_batches,
+    random_strands,
+    reverse_complement,
 )
 from generalNAS_tools.files.progress import progress_bar
 from generalNAS_tools.networks.frame import NetworkOutput
@@ -119,12 +121,18 @@ def train_epoch(
     order = epoch_indices(split.num_sequences, seed=options.seed, epoch=epoch)
     parts = batches(order, options.batch_size, drop_last=True)[: options.num_steps]
     steps = len(parts)
+    strands = None
+    if options.rc_augment:
+        strands = random_strands(split.num_sequences, seed=options.seed, epoch=epoch)
     meter, start = Meter(split.num_targets, options.device), 0
     if run.partial is not None:
         start = run.partial["step"]
         meter.load_state_dict(run.partial["meter"])
     for step in _with_bar(range(start, steps), f"epoch {epoch + 1}", steps):
         batch = split.batch(parts[step], options.device)
+        if strands is not None:
+            other = strands[parts[step]].to(options.device)[:, None, None]
+            batch = batch._replace(x=torch.where(other, reverse_complement(batch.x), batch.x))
         if before_step is not None:
             before_step(epoch, step, batch)
         loss, logits = weight_step(network, forward, optimizer, batch=batch, options=options)
@@ -212,13 +220,24 @@ def predict(
     split: PackedSplit,
     options: LoopOptions,
     run: RunDirectory | None = None,
+    other_strand: bool = False,
 ) -> tuple[NDArray[np.float32], float]:
-    """Probabilities (N, targets) for every sequence in order, and the mean loss."""
+    """Probabilities (N, targets) for every sequence in order, and the mean loss.
+
+    Args:
+        network: set to evaluation mode.
+        forward: one-hot DNA → output.
+        split: the set.
+        options: batch size.
+        run: asked whether to stop.
+        other_strand: read the sequences' reverse complements.
+    """
     network.eval()
     predictions = np.empty((split.num_sequences, split.num_targets), dtype=np.float32)
     meter, done = Meter(split.num_targets, options.device), 0
     parts = batches(torch.arange(split.num_sequences), options.batch_size, drop_last=False)
-    for batch, output in _passes(forward, split, parts, options, "test"):
+    read = (lambda x: forward(reverse_complement(x))) if other_strand else forward
+    for batch, output in _passes(read, split, parts, options, "test"):
         meter.update(bce_loss(output, batch), output.logits, batch.labels)
         size = len(batch.labels)
         predictions[done : done + size] = output.logits.float().sigmoid().cpu().numpy()
