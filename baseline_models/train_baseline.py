@@ -28,9 +28,7 @@ from generalNAS_tools.runs.options import (
 )
 from generalNAS_tools.training.final_training import train_final_network
 from generalNAS_tools.training.optimizers import adamw
-from generalNAS_tools.training.prediction_report import report_test
-
-OPTIMIZERS = ["own", "adamw"]
+from generalNAS_tools.training.prediction_report import predict_test_set, write_test_report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +39,9 @@ class BaselineOptions(AdamWOptions):
     model: str = flag(str, ..., "which network", choices=list(BASELINES))
     epochs: int = flag(whole(1), 50, "epochs to train, at most")
     learning_rate: float | None = flag(real(0.0), None, "default: the network's own")
-    optimizer: str = flag(str, "own", "the network's published one, or AdamW", choices=OPTIMIZERS)
+    optimizer: str = flag(
+        str, "own", "the network's published one, or AdamW", choices=["own", "adamw"]
+    )
     clip: float | None = flag(
         real(0.0), None, "largest total norm of the gradients (default: none, for adamw 1)"
     )
@@ -97,15 +97,15 @@ def main() -> None:
         options=options.trained,
         description={"baseline": name, **size},
     )
-    report_test(
+    predictions = predict_test_set(
         network,
         forward,
         split=test,
-        files=setup.run.files,
         options=setup.loop,
         average_strands=options.strands.average_reverse_complement,
         run=setup.run,
     )
+    write_test_report(setup.run.files, predictions)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,11 @@ from generalNAS_tools.runs.flags import flag, parse_options
 from generalNAS_tools.runs.options import LoopOptions, StrandOptions, TrainingOptions
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import open_log
-from generalNAS_tools.training.prediction_report import check_fit, report_test
+from generalNAS_tools.training.prediction_report import (
+    check_fit,
+    predict_test_set,
+    write_test_report,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +51,14 @@ def main() -> None:
     files = RunFiles(options.run.save_dir, save=options.run.save, method="test")
     open_log(files.path("log", "txt"))
     network = model.network.to(device)
-    report_test(
+    predictions = predict_test_set(
         network,
         network,
         split=split,
-        files=files,
         options=LoopOptions.of(data, options.run, device),
         average_strands=options.strands.average_reverse_complement,
     )
+    write_test_report(files, predictions)
 
 
 if __name__ == "__main__":

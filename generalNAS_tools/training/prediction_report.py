@@ -1,7 +1,10 @@
 """What a test writes: loss, labels, predictions, and the metrics as JSON."""
 
 import logging
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, is_reverse_complement_doubled
@@ -20,23 +23,35 @@ from generalNAS_tools.training.train_step import Forward
 log = logging.getLogger(__name__)
 
 
-def report_test(
+class Predictions(NamedTuple):
+    """What a network says of a test set.
+
+    Attributes:
+        labels: (N, targets).
+        probabilities: (N, targets).
+        loss: mean cross-entropy.
+    """
+
+    labels: NDArray[np.bool_]
+    probabilities: NDArray[np.float32]
+    loss: float
+
+
+def predict_test_set(
     network: nn.Module,
     forward: Forward,
     *,
     split: PackedSplit,
-    files: RunFiles,
     options: LoopOptions,
     average_strands: bool,
     run: RunDirectory | None = None,
-) -> None:
-    """Predicts a whole test set, scores it, logs the figures and writes everything.
+) -> Predictions:
+    """Predicts a whole test set.
 
     Args:
         network: what is tested.
         forward: one-hot DNA → output.
         split: the test set.
-        files: where to.
         options: batch size and device.
         average_strands: average the probabilities of each sequence's two strands. A set whose
             second half is the first one's reverse complement has both already.
@@ -44,22 +59,28 @@ def report_test(
     """
     doubled = average_strands and is_reverse_complement_doubled(split)
     split.to_device(options.device)
-    predictions, loss = predict(network, forward, split=split, options=options, run=run)
+    found, loss = predict(network, forward, split=split, options=options, run=run)
     labels = split.all_labels()
     if doubled:
-        predictions = average_reverse_complement(predictions, labels)
-        labels = labels[: len(predictions)]
+        found = average_reverse_complement(found, labels)
+        labels = labels[: len(found)]
     elif average_strands:
         others, other_loss = predict(
             network, forward, split=split, options=options, run=run, other_strand=True
         )
-        predictions += others
-        predictions /= 2
+        found += others
+        found /= 2
         loss = (loss + other_loss) / 2
-    metrics = score_predictions(labels, predictions)
+    return Predictions(labels, found, loss)
+
+
+def write_test_report(files: RunFiles, predictions: Predictions) -> None:
+    """Scores predictions, logs the figures and writes everything."""
+    labels, probabilities, loss = predictions
+    metrics = score_predictions(labels, probabilities)
     files.write_array("test_loss", loss)
     files.write_array("labels_test", labels)
-    files.write_array("predictions_test", predictions)
+    files.write_array("predictions_test", probabilities)
     files.write_json("metrics_test", {"test_loss": loss, **metrics})
     log.info("test_loss %.4f\n%s", loss, format_metrics(metrics))
 

@@ -117,6 +117,20 @@ def test_unrolled_steps_continue_too(toy, tmp_path):
     assert result(first_order) != result(whole)
 
 
+@pytest.mark.parametrize("script", [SEARCH, FINAL])
+def test_adamw_and_random_strands_continue_too(script, toy, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    make = toy.search if script == SEARCH else toy.final
+    flags = {"optimizer": "adamw", "rc_augment": True, "epochs": 2}
+    assert run_here(script, make(whole, **flags)).code == 0
+    for call in (1, 2):
+        with pytest.MonkeyPatch.context() as patch:
+            send_at(patch, signal.SIGTERM, name="weight_step", call=call)
+            assert run_here(script, make(parts, **flags)).code == 143
+    assert run_here(script, make(parts, **flags)).code == 0
+    assert result(parts) == result(whole)
+
+
 def test_a_finished_run_changes_nothing_when_run_again(toy, searched):
     before = result(searched)
     torch.manual_seed(99)

@@ -99,6 +99,7 @@ def test_checkpoints_of_other_runs(toy, searched, trained, tmp_path):
     before = result(searched)
     line = toy.search(searched)
     refused(SEARCH, changed(line, rhn_lr=7), "--rhn_lr 8.0", "7.0", "--restart")
+    refused(SEARCH, changed(line, unrolled=True, optimizer="adamw"), "--optimizer=sgd")
     refused(SEARCH, changed(line, unrolled=True), "--unrolled False")
     other = write_v5(tmp_path / "v.mat", "valid", *toy_arrays(11, SEQ_SIZE, 5))
     refused(SEARCH, changed(line, valid_directory=other), "data of --valid_directory 12 sequences")
@@ -163,10 +164,6 @@ def test_wrong_models(toy, trained, tmp_path, monkeypatch):
     refused(TEST, toy.test(report, model, seq_size=30), "--seq_size", "30", "24")
     longer = write_v5(tmp_path / "longer.mat", "test", *toy_arrays(9, SEQ_SIZE + 4, 5))
     refused(TEST, toy.test(report, model, test_directory=longer), longer, "28", "24")
-    flags = {"test_directory": write_v5(tmp_path / "b.mat", "test", *toy_arrays(8, SEQ_SIZE, 5))}
-    refused(
-        TEST, toy.test(report, model, average_reverse_complement=1, **flags), "b.mat", "second half"
-    )
     assert not report.exists()
     assert not (tmp_path / "exploded").exists()
 

@@ -56,6 +56,7 @@ STAGES = ALPHAS | {
     "num_keep_rnn": [4, 2, 1],
     "max_skip_connects": 0,
 }
+ADAMW = {"optimizer": "adamw", "adamw_lr": 0.005, "adamw_weight_decay": 0.1}
 TIGHT = {"clip": 0.02}
 """Also clips the alphas' gradients, whose norm is between 0.03 and 0.05 here."""
 SAMPLED = {"epochs": 3, "drop_path_prob": 0.3}
@@ -90,6 +91,9 @@ RUNS = {
     "darts": Run("train_genomicDARTS.py", _DARTS | APART | {"unrolled": False}),
     "darts_unrolled": Run(
         "train_genomicDARTS.py", _DARTS | TOGETHER | {"unrolled": True, "epochs": 2}
+    ),
+    "darts_adamw": Run(
+        "train_genomicDARTS.py", _DARTS | ADAMW | {"one_clip": True, "rc_augment": True}
     ),
     "pdarts": Run("train_genomicPDARTS.py", SEARCHED | STAGES | TOGETHER | TIGHT | {"seed": 0}),
     "cwp_darts": Run(
@@ -132,6 +136,7 @@ RUNS = {
         "generalNAS_tools/train_finalArchitecture.py",
         SEARCHED | APART | {"cnn_lr": 3.0, "epochs": 6, "patience": 2, "drop_path_prob": 0.3},
     ),
+    "deepsea_adamw": _baseline("DeepSEA", ADAMW | {"seq_size": 163, "rc_augment": True}),
     "deepsea": _baseline(
         "DeepSEA", {"seq_size": 163, "epochs": 6, "patience": 1, "learning_rate": 0.3}
     ),

@@ -46,6 +46,33 @@ class MemorySplit:
         return Batch(indices[:, None].float(), (indices[:, None] % 2).float())
 
 
+class DNASplit(MemorySplit):
+    """Random one-hot DNA of 9 bp in memory, (N, 4, 9); label 0 or 1."""
+
+    seq_size = 9
+    path = "dna.mat"
+
+    def __init__(self, num_sequences, *, doubled=False):
+        super().__init__(num_sequences)
+        bases = torch.randint(4, (num_sequences, 9), generator=torch.Generator().manual_seed(1))
+        self.x = torch.nn.functional.one_hot(bases, 4).mT.float().contiguous()
+        self.labels = torch.arange(num_sequences)[:, None] % 2
+        if doubled:
+            half = num_sequences // 2
+            self.x[half:] = self.x[:half].flip(1, 2)
+            self.labels[half:] = self.labels[:half]
+
+    def batch(self, indices, device):
+        self.asked.append(indices.tolist())
+        return Batch(self.x[indices], self.labels[indices].float())
+
+    def all_labels(self):
+        return self.labels.bool().numpy()
+
+    def to_device(self, device):
+        return False
+
+
 class Network(nn.Module):
     """Logit = weight · feature; notes its mode."""
 
@@ -59,5 +86,5 @@ class Network(nn.Module):
         return NetworkOutput(x @ self.weight, None)
 
 
-def loop_options(batch_size, num_steps, *, seed=0, report_freq=1000):
-    return LoopOptions(batch_size, num_steps, seed, CPU, report_freq=report_freq)
+def loop_options(batch_size, num_steps, *, seed=0, report_freq=1000, **others):
+    return LoopOptions(batch_size, num_steps, seed, CPU, report_freq=report_freq, **others)

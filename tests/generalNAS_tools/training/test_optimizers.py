@@ -71,6 +71,33 @@ def test_two_steps_by_hand():
     assert network.rhn.W0.item() == pytest.approx(rhn, rel=1e-6)
 
 
+def test_a_step_of_adamw_by_hand():
+    """The first step is the rate times the gradient's sign, besides the decay."""
+    network = Tiny()
+    options = WeightOptions(optimizer="adamw", adamw_lr=0.01, adamw_weight_decay=0.1)
+    optimizer = weight_optimizer(network, options)
+    schedule = cosine_schedule(optimizer, replace(options, learning_rate_min=0.5), epochs=2)
+    network.set_gradients(0.5, -20.0)
+    optimizer.step()
+    assert network.head.weight.item() == pytest.approx(3.0 * (1 - 0.001) - 0.01)
+    assert network.rhn.W0.item() == pytest.approx(2.0 * (1 - 0.001) + 0.01)
+    rates = []
+    for _ in range(2):
+        step_schedule(schedule)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == [pytest.approx(0.005), 0.0]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "clip", "together"),
+    [("sgd", None, 0.25), ("adamw", None, 1.0), ("sgd", 3.0, 3.0), ("adamw", 0.0, 0.0)],
+)
+def test_each_optimizer_has_its_own_clipping(optimizer, clip, together):
+    options = WeightOptions(optimizer=optimizer, clip=clip)
+    assert options.clipping == Clipping(together, 5.0, 0.25)
+    assert replace(options, one_clip=False).clipping.together is None
+
+
 def test_the_cosine_ends_at_the_minimum():
     optimizer = weight_optimizer(Tiny(), OPTIONS)
     schedule = cosine_schedule(optimizer, OPTIONS, epochs=4)

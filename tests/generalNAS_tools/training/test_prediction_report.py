@@ -3,10 +3,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from generalNAS_tools.networks.frame import NetworkOptions
+from generalNAS_tools.networks.frame import NetworkOptions, NetworkOutput
 from generalNAS_tools.runs.run_files import RunFiles
-from generalNAS_tools.training.prediction_report import check_fit, write_test_report
+from generalNAS_tools.training.prediction_report import (
+    Predictions,
+    check_fit,
+    predict_test_set,
+    write_test_report,
+)
+from tests.generalNAS_tools.runs.run_cases import DNASplit, loop_options
 
 LABELS = np.array([[1, 0], [0, 0], [1, 0], [0, 0]], dtype=bool)
 PREDICTIONS = np.array([[0.9, 0.1], [0.2, 0.3], [0.6, 0.2], [0.4, 0.2]], dtype=np.float32)
@@ -19,15 +27,12 @@ def files(tmp_path):
     files._lock.close()
 
 
-SPLIT = SimpleNamespace(all_labels=lambda: LABELS)
-
-
 def load(files, name):
     return np.load(files.path(name), allow_pickle=False)
 
 
 def test_files_of_a_test(files):
-    write_test_report(files, SPLIT, PREDICTIONS, loss=0.25)
+    write_test_report(files, Predictions(LABELS, PREDICTIONS, 0.25))
     assert load(files, "test_loss") == 0.25
     np.testing.assert_array_equal(load(files, "labels_test"), LABELS)
     np.testing.assert_array_equal(load(files, "predictions_test"), PREDICTIONS)
@@ -37,17 +42,36 @@ def test_files_of_a_test(files):
     assert metrics["auroc"] == [1.0, None]
 
 
-def test_both_strands_are_averaged(files):
-    write_test_report(files, SPLIT, PREDICTIONS, loss=0.25, average_strands=True)
-    np.testing.assert_allclose(load(files, "predictions_test"), [[0.75, 0.15], [0.3, 0.25]])
-    np.testing.assert_array_equal(load(files, "labels_test"), LABELS[:2])
+class LastBase(nn.Module):
+    """Logit = the number of the last base's channel: not the same for both strands."""
+
+    def forward(self, x):
+        return NetworkOutput(x[:, :, -1] @ torch.tensor([[-1.0], [0.0], [1.0], [2.0]]), None)
+
+
+def test_both_strands_are_averaged_whether_the_set_holds_them_or_not():
+    network, options = LastBase(), loop_options(3, 99)
+    doubled, single = DNASplit(10, doubled=True), DNASplit(10, doubled=True)
+    single.num_sequences, single.x, single.labels = 5, single.x[:5], single.labels[:5]
+    found = [
+        predict_test_set(network, network, split=split, options=options, average_strands=average)
+        for split, average in ((doubled, True), (single, True), (single, False))
+    ]
+    for labels, probabilities, loss in found[:2]:
+        assert labels.tolist() == (single.labels == 1).tolist()
+        np.testing.assert_array_equal(probabilities, found[0].probabilities)
+        assert loss == pytest.approx(found[0].loss)
+    logits = network(single.x).logits, network(single.x.flip(1, 2)).logits
+    expected = (logits[0].sigmoid() + logits[1].sigmoid()) / 2
+    np.testing.assert_allclose(found[1].probabilities, expected, rtol=1e-6)
+    assert not np.allclose(found[2].probabilities, expected)
 
 
 def test_nothing_is_written_of_wrong_predictions(files):
     wrong = PREDICTIONS.copy()
     wrong[1, 1] = np.nan
     with pytest.raises(ValueError, match="NaN"):
-        write_test_report(files, SPLIT, wrong, loss=0.25)
+        write_test_report(files, Predictions(LABELS, wrong, 0.25))
     assert [path.name for path in files.folder.iterdir()] == [".t.lock"]
 
 

@@ -15,6 +15,7 @@ from generalNAS_tools.training.train_loop import (
 )
 from tests.generalNAS_tools.runs.run_cases import (
     CPU,
+    DNASplit,
     MemorySplit,
     Network,
     loop_options,
@@ -78,6 +79,60 @@ def test_before_step_comes_before_each_step(tmp_path):
     assert [call[:2] for call in calls] == [(1, 0), (1, 1)]
     assert [call[2] for call in calls] == split.asked
     assert [call[3] for call in calls] == [0, 1]
+
+
+def test_each_sequence_is_read_on_a_random_strand(tmp_path):
+    """Every epoch draws anew; a resumed one reads what it would have read."""
+    split, seen = DNASplit(40), []
+
+    def note(epoch, step, batch):
+        for number, x in zip(split.asked[-1], batch.x, strict=True):
+            kept = torch.equal(x, split.x[number])
+            assert kept or torch.equal(x, split.x[number].flip(0, 1))
+            strands[number] = kept
+        assert torch.equal(batch.labels, split.labels[split.asked[-1]].float())
+
+    class FirstBase(Network):
+        def forward(self, x):
+            return super().forward(x[:, :1, 0])
+
+    for folder in "ab":
+        with run_directory(tmp_path / folder) as run:
+            for _ in range(2):
+                strands = {}
+                options = loop_options(8, 99, rc_augment=True)
+                train(run, split, options, network=FirstBase(), before_step=note)
+                run.end_epoch({"train_loss": 1.0})
+                seen.append(strands)
+    assert seen[0] == seen[2]
+    assert seen[1] == seen[3]
+    assert seen[0] != seen[1]
+    assert all(8 < sum(strands.values()) < 32 for strands in seen)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "batch_size", "sizes"),
+    [
+        (128, 64, [64, 64]),
+        (130, 64, [65, 65]),
+        (129, 64, [64, 65]),
+        (30, 64, [30]),
+        (96, 64, [48, 48]),
+        (95, 64, [95]),
+        (1817, 64, [64] * 3 + [65] * 25),
+    ],
+)
+def test_batches_whose_statistics_count_are_even_and_random(sequences, batch_size, sizes):
+    split, network = MemorySplit(sequences), Network()
+    options = loop_options(batch_size, 99, batch_statistics=True)
+    for _ in range(2):
+        evaluate(network, network, split=split, run=None, options=options)
+    first, again = split.asked[: len(sizes)], split.asked[len(sizes) :]
+    assert first == again
+    assert [len(part) for part in first] == sizes
+    order = [number for part in first for number in part]
+    assert sorted(order) == list(range(sequences))
+    assert order != sorted(order)
 
 
 def test_figures_are_means_over_sequences(tmp_path):
