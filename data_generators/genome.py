@@ -67,7 +67,7 @@ class Genome:
             stop = min(start + _PIECE, length)
             with reading(self.path, _KIND):
                 codes[start:stop] = _CODE[_bytes(self._file.fetch(chromosome, start, stop))]
-            _check_letters(codes[start:stop], self.path, chromosome)
+            _check_letters(codes[start:stop], self.path, chromosome, start)
         return codes
 
     def __enter__(self) -> "Genome":
@@ -148,10 +148,10 @@ def _is_compressed(path: str) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def _check_letters(codes: Codes, path: str, name: str) -> None:
+def _check_letters(codes: Codes, path: str, name: str, start: int = 0) -> None:
     wrong = np.flatnonzero(codes == _INVALID)
     if len(wrong):
         raise ValueError(
-            f"{path}: sequence {name} has a letter that is no base near position {wrong[0] + 1}; "
-            "expected A, C, G, T, N and the other IUPAC letters"
+            f"{path}: sequence {name} has a letter that is no base at "
+            f"position {start + wrong[0] + 1}; expected A, C, G, T, N and the other IUPAC letters"
         )

@@ -76,10 +76,10 @@ def choose_windows(
     length, size, window = genome.lengths[chromosome], options.bin_size, options.window
     edges = np.arange(length // size + 1) * size
     labels, touched = _label_bins(chromosome, targets, edges, options)
-    labelled = labels.any(1)
+    labelled: NDArray[np.bool_] = np.asarray(labels.any(1))
     starts = edges[:-1] - (window - size) // 2
     counts: Counter[str] = Counter()
-    wanted = labelled | (~touched if options.negatives else False)
+    wanted = labelled | ~touched if options.negatives else labelled.copy()
     blocked = excluded.get(chromosome, NOWHERE)
     hit = covered_before(blocked, starts + window) > covered_before(blocked, starts)
     outside = (starts < 0) | (starts + window > length)
