@@ -1,13 +1,13 @@
 """A small genome and peaks for tests of make_bundle.py, and the plain loop that it must equal."""
 
 import gzip
+import logging
 
 import numpy as np
 
 from tests.scripts.in_process import run_script
 
 SCRIPT = "data_generators/make_bundle.py"
-COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A"}
 
 
 def random_sequence(rng, length):
@@ -59,7 +59,10 @@ def plain_windows(genome, targets, chromosomes, *, window, size, overlap, unknow
                 for position in range(start, stop) if name == chromosome else ():
                     bases[position] = True
         for start in range(0, len(text) - size + 1, size):
-            label = [sum(bases[start : start + size]) > overlap * size for bases in covered]
+            label = [
+                100 * sum(bases[start : start + size]) > round(100 * overlap) * size
+                for bases in covered
+            ]
             left = start - (window - size) // 2
             if not any(label) or left < 0 or left + window > len(text):
                 continue
@@ -71,4 +74,12 @@ def plain_windows(genome, targets, chromosomes, *, window, size, overlap, unknow
 
 
 def make(*line):
-    return run_script(SCRIPT, [str(word) for word in line])
+    """Runs the script with its own log, as pytest's handlers would take it."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    root.handlers.clear()
+    try:
+        return run_script(SCRIPT, [str(word) for word in line])
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
