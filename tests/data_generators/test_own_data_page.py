@@ -61,4 +61,4 @@ def test_a_command_of_the_page(command, folder):
 
 
 def test_the_readme_shows_the_first_command_of_the_page():
-    assert README == PAGE[:1]
+    assert PAGE[:1] == README
