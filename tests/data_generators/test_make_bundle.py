@@ -11,6 +11,7 @@ import pytest
 import scipy.io
 import torch
 
+from data_generators import bundle_files, genome_windows
 from data_generators import genome as genome_module
 from generalNAS_tools.data.deepsea_data import open_split
 from generalNAS_tools.files import atomic_files
@@ -87,6 +88,21 @@ def test_equals_a_plain_loop_over_bases(own, overlap):
         np.testing.assert_array_equal(split.all_labels(), y)
         batch = split.batch(torch.arange(len(x)), torch.device("cpu"))
         np.testing.assert_array_equal(batch.x.numpy(), x)
+
+
+def test_small_blocks_and_v73_for_every_split_hold_the_same(own, monkeypatch):
+    folder, _, _ = own
+    make(*flags(folder, "--double_strands"))
+    expected = [read(folder / "out", name) for name in CHROMS]
+    monkeypatch.setattr(genome_windows, "_BLOCK", 7)
+    monkeypatch.setattr(genome_module, "_PIECE", 1000)
+    monkeypatch.setattr(bundle_files, "_V5_BYTES", 0)
+    assert make(*flags(folder, "--double_strands", "--overwrite")).code == 0
+    for name, (x, y) in zip(CHROMS, expected, strict=True):
+        with h5py.File(folder / "out" / f"{name}.mat") as file:
+            np.testing.assert_array_equal(file[f"{name}xdata"][()].transpose(2, 1, 0), x)
+            np.testing.assert_array_equal(file[f"{name}data"][()].T, y)
+        assert open_split(folder / "out" / f"{name}.mat", name).num_sequences == len(x)
 
 
 @pytest.mark.parametrize("form", ["crlf", "bgzip", "shuffled", "table"])
