@@ -1,6 +1,8 @@
 """Sequences out of FASTA files, as codes of bases; needs pysam, which is optional."""
 
+import gzip
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -8,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_generators.planted_motifs import BASES, UNKNOWN, Codes
-from generalNAS_tools.files.atomic_files import check_file, check_writable, reading
+from generalNAS_tools.files.atomic_files import atomic_write, check_file, reading
 
 _INVALID = 255
 _CODE = np.full(256, _INVALID, np.uint8)
@@ -19,6 +21,8 @@ for _code, _letter in enumerate(BASES):
 _PIECE = 1 << 24
 """Bases read at a time."""
 _KIND = "a FASTA file, plain or compressed by bgzip"
+_BGZIP_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+"""The empty block that ends every file of bgzip's."""
 
 
 class Record(NamedTuple):
@@ -29,7 +33,7 @@ class Record(NamedTuple):
 
 
 class Genome:
-    """A FASTA file with its index, which is written beside it where there is none.
+    """A FASTA file with its index, written beside it where there is none or it is older.
 
     Attributes:
         path: the file.
@@ -40,14 +44,11 @@ class Genome:
         """Opens the file.
 
         Raises:
-            ValueError: it is missing, empty, damaged or compressed by gzip, there is no index and
-                none can be written, or pysam is not installed.
+            ValueError: it is missing, empty, damaged or compressed by gzip, its index is missing
+                or older and can't be written, or pysam is not installed.
         """
         pysam = import_pysam()
-        _check_fasta(path)
-        for suffix in (".fai", ".gzi") if _is_compressed(path) else (".fai",):
-            if not Path(f"{path}{suffix}").is_file():
-                check_writable(f"{path}{suffix}")
+        _write_index(pysam, path, compressed=_check_fasta(path))
         with reading(path, _KIND):
             self._file = pysam.FastaFile(path)
         self.path = path
@@ -131,21 +132,44 @@ def _bytes(text: str) -> Any:
     return np.frombuffer(text.encode("latin-1"), np.uint8)
 
 
-def _check_fasta(path: str) -> None:
+def _check_fasta(path: str) -> bool:
+    """Checks what can be seen at both ends; whether it is compressed."""
     check_file(path, _KIND)
     if Path(path).stat().st_size == 0:
         raise ValueError(f"{path}: no sequence in it; expected {_KIND}")
     with open(path, "rb") as file:
         head = file.read(16)
-    if head[:2] == b"\x1f\x8b" and head[12:14] != b"BC":
+        file.seek(-min(len(_BGZIP_END), Path(path).stat().st_size), 2)
+        tail = file.read()
+    compressed = head[:2] == b"\x1f\x8b"
+    if compressed and head[12:14] != b"BC":
         raise ValueError(f"{path}: compressed by gzip; expected {_KIND} (gunzip it, then bgzip)")
-    if head[:2] != b"\x1f\x8b" and head[:1] != b">":
+    if compressed and tail != _BGZIP_END:
+        raise ValueError(f"{path}: truncated (bgzip's last block is missing); expected {_KIND}")
+    with reading(path, _KIND), (gzip.open if compressed else open)(path, "rb") as file:
+        first = file.read(1)
+    if first != b">":
         raise ValueError(f"{path}: does not begin with '>'; expected {_KIND}")
+    return compressed
 
 
-def _is_compressed(path: str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(2) == b"\x1f\x8b"
+def _write_index(pysam: Any, path: str, *, compressed: bool) -> None:
+    """Writes a missing or older index, as htslib would, but whole or not at all."""
+    flags = {"--fai-idx": Path(f"{path}.fai")}
+    if compressed:
+        flags["--gzi-idx"] = Path(f"{path}.gzi")
+    changed = Path(path).stat().st_mtime
+    if all(index.is_file() and index.stat().st_mtime >= changed for index in flags.values()):
+        return
+    with ExitStack() as stack:
+        files = [stack.enter_context(atomic_write(index)).name for index in flags.values()]
+        words = [word for pair in zip(flags, files, strict=True) for word in pair]
+        try:
+            pysam.faidx(*words, path)
+        except pysam.SamtoolsError as error:
+            raise ValueError(
+                f"{path}: can't be indexed; a sequence's lines differ in length, or it is damaged"
+            ) from error
 
 
 def _check_letters(codes: Codes, path: str, name: str, start: int = 0) -> None:

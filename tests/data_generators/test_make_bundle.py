@@ -3,7 +3,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,6 +15,7 @@ from data_generators import genome as genome_module
 from generalNAS_tools.data.deepsea_data import open_split
 from generalNAS_tools.files import atomic_files
 from tests.data_generators.own_data import (
+    SCRIPT,
     make,
     plain_windows,
     random_sequence,
@@ -23,6 +23,8 @@ from tests.data_generators.own_data import (
     write_genome,
     write_peaks,
 )
+from tests.scripts.in_process import ROOT
+from tests.scripts.runs import wait_for
 
 pysam = pytest.importorskip("pysam")
 PEAKS = ("a.narrowPeak", "b.bed.gz", "c.bed")
@@ -252,6 +254,10 @@ def test_bad_options_are_one_line(own, more, message):
         (b"chr1\nACGT\n", "does not begin with '>'"),
         (gzip.compress(b">chr1\nACGT\n"), "compressed by gzip; expected"),
         (b">chr4\nACGT\n>chr5\nAC*T\n", "sequence chr5 has a letter that is no base at position 3"),
+        (
+            b">chr4\nAC\nACGT\nAC\n",
+            "genome.fa: can't be indexed; a sequence's lines differ in length",
+        ),
     ],
 )
 def test_bad_genomes_are_one_line(own, data, message):
@@ -265,17 +271,80 @@ def test_bad_genomes_are_one_line(own, data, message):
     assert message in refused(folder, flags(folder, peaks=peaks))
 
 
+def bgzipped(text):
+    """A block of bgzip's: gzip with its length in an extra field, and the empty last one."""
+    body = gzip.compress(text, mtime=0)[10:]
+    head = bytes.fromhex("1f8b08040000000000ff060042430200")
+    return (
+        head + (len(head) + 1 + len(body)).to_bytes(2, "little") + body + genome_module._BGZIP_END
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data[:-28], "genome.fa.gz: truncated (bgzip's last block is missing)"),
+        (lambda data: data[: len(data) // 2], "genome.fa.gz: truncated"),
+        (lambda data: bgzipped(b"chr1\nACGT\n"), "genome.fa.gz: does not begin with '>'"),
+        (lambda data: data[:3000] + b"damaged" + data[3007:], "genome.fa.gz: can't be indexed"),
+    ],
+)
+@pytest.mark.parametrize("indexed", [False, True])
+def test_damaged_bgzip_is_one_line(own, damage, message, indexed):
+    folder, _, _ = own
+    genome = folder / "genome.fa.gz"
+    pysam.tabix_compress(str(folder / "genome.fa"), str(genome))
+    genome_module.Genome(str(genome)).codes("chr5")
+    genome.write_bytes(damage(genome.read_bytes()))
+    if indexed:
+        message = message.replace("can't be indexed", "not a FASTA file")
+        for suffix in (".fai", ".gzi"):
+            os.utime(f"{genome}{suffix}")
+    assert message in refused(folder, flags(folder, genome=genome.name))
+    assert not list(folder.rglob("*.part"))
+
+
 def test_no_index_and_no_permission_to_write_one(own, monkeypatch):
     folder, _, _ = own
 
-    def deny(**_):
+    def deny(_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(atomic_files.tempfile, "TemporaryFile", deny)
-    line = refused(folder, flags(folder))
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic_files, "_open_temporary", deny)
+        line = refused(folder, flags(folder))
     assert line.endswith("genome.fa.fai: can't be written (Permission denied)")
     pysam.faidx(str(folder / "genome.fa"))
-    assert make(*flags(folder)).code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic_files, "_open_temporary", deny)
+        assert genome_module.Genome(str(folder / "genome.fa")).lengths["chr5"] == 6185
+
+
+def test_an_index_older_than_the_genome_is_written_anew(tmp_path):
+    path = write_fasta(tmp_path / "x.fa", {"old": "ACGT" * 30})
+    genome_module.Genome(str(path))
+    write_fasta(path, {"longer": "AAAA", "new": "CCGT"})
+    os.utime(f"{path}.fai", (0, 0))
+    assert genome_module.Genome(str(path)).codes("new").tolist() == [2, 2, 1, 3]
+
+
+def test_a_killed_bundle_leaves_no_half_file_and_the_next_one_cleans_up(own):
+    folder, _, _ = own
+    line = [str(word) for word in flags(folder)]
+    stall = f"""
+import runpy, sys, time, scipy.io
+scipy.io.savemat = lambda *_, **__: time.sleep(600)
+sys.argv = {["make_bundle.py", *line]}
+runpy.run_path({str(ROOT / SCRIPT)!r}, run_name="__main__")
+"""
+    with subprocess.Popen([sys.executable, "-c", stall]) as process:
+        wait_for(lambda: list(folder.glob("out/.valid.mat.*.part")), "the second file")
+        process.kill()
+    assert all(path.suffix == ".part" for path in (folder / "out").iterdir())
+    assert make(*line).code == 0
+    assert sorted(os.listdir(folder / "out")) == sorted(
+        ["train.mat", "valid.mat", "test.mat", "targets.txt"]
+    )
 
 
 def test_says_when_pysam_is_absent(own, monkeypatch):
@@ -374,15 +443,18 @@ def test_fasta_of_two_lengths_is_refused(tmp_path):
     assert "neg.fa: short has 4 bp; the first has 50" in refused(tmp_path, line)
 
 
-def test_codes_cover_the_alphabet_of_iupac(tmp_path):
-    write_fasta(tmp_path / "x.fa", {"a": "ACGTacgtNnRYSWKMBDHVryswkmbdhv"})
-    (record,) = genome_module.read_fasta(str(tmp_path / "x.fa"))
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_codes_cover_lower_case_the_alphabet_of_iupac_and_crlf(tmp_path, end):
+    path = str(write_fasta(tmp_path / "x.fa", {"a": "ACGTacgtNnRYSWKMBDHVryswkmbdhv"}, end=end))
+    (record,) = genome_module.read_fasta(path)
+    assert record.name == "a"
     assert record.codes.tolist() == [0, 2, 1, 3, 0, 2, 1, 3, *[4] * 22]
+    assert genome_module.Genome(path).codes("a").tolist() == record.codes.tolist()
 
 
 def test_the_yeast_set_comes_out_of_its_own_protocol(tmp_path):
     """Its windows laid end to end, a base of peak for every label: the same sets come out."""
-    folder, rng = Path(__file__).parents[2] / "data/yeast", np.random.default_rng(5)
+    folder, rng = ROOT / "data/yeast", np.random.default_rng(5)
     targets = (folder / "targets.txt").read_text().split()
     genome, rows, expected = {}, {name: [] for name in targets}, {}
     for split in CHROMS:
@@ -413,9 +485,7 @@ def test_the_yeast_set_comes_out_of_its_own_protocol(tmp_path):
 
 
 def test_runs_as_a_command():
-    root = Path(__file__).parents[2]
-    script = root / "data_generators" / "make_bundle.py"
     result = subprocess.run(
-        [sys.executable, script, "--help"], capture_output=True, text=True, check=True
+        [sys.executable, ROOT / SCRIPT, "--help"], capture_output=True, text=True, check=True
     )
     assert "--min_overlap" in result.stdout
