@@ -19,8 +19,12 @@ BASELINE = "baseline_models/train_baseline.py"
 ARCHIVE_KIND, PROPOSAL_KIND = "score", "proposal"
 """Kinds of work that no row of a history stands for: scoring a subnet, and choosing the next."""
 
+RECALIBRATION = 10
+"""Training batches for the BatchNorm statistics of a subnet, in a calibration."""
 _OSP_START, _OSP_DRAWN = 108, 26
 """Operations a mask, and removals a round, of OSP's calibration."""
+_PROPOSED = 1000
+"""Candidates that BONAS proposes in a round by default."""
 _MOST = 1_000_000
 
 
@@ -57,8 +61,7 @@ def stages(
     """Stages in the proportion of `epochs`, `frozen` of them without alpha steps."""
     lengths = _shares(scale + len(epochs) - 1, epochs)
     still = [
-        length * part // whole
-        for length, part, whole in zip(lengths, frozen, epochs, strict=True)
+        length * part // whole for length, part, whole in zip(lengths, frozen, epochs, strict=True)
     ]
     parts = []
     for number, (length, first) in enumerate(zip(lengths, still, strict=True), start=1):
@@ -91,7 +94,7 @@ def bayesian_rounds(scale: int, sizes: Sizes) -> list[Shape]:
     epochs, rounds = scale + 1, 3
     whole = max(1, epochs // 4)
     recalibration = min(50, sizes.steps())
-    scored = rounds * epochs * (recalibration + sizes.batches())
+    scored = rounds * min(epochs, _PROPOSED) * (recalibration + sizes.batches())
     subnets = training("subnets", rounds * (epochs - whole), sizes, larger=2)
     parts = [
         training("supernet", rounds * whole, sizes),
@@ -103,7 +106,7 @@ def bayesian_rounds(scale: int, sizes: Sizes) -> list[Shape]:
         "epochs": epochs,
         "train_supernet_epochs": whole,
         "iterations": rounds - 1,
-        "bo_sample_num": epochs,
+        "bo_sample_num": min(epochs, _PROPOSED),
         "recalibration_steps": recalibration,
         "super_batch_size": sizes.batch_size,
         "sub_batch_size": 2 * sizes.batch_size,
@@ -173,7 +176,13 @@ SEARCHES = {
         "train_genomicBONAS.py",
         "bonas",
         bayesian_rounds,
-        {"epochs": 8, "train_supernet_epochs": 4, "iterations": 1, "bo_sample_num": 8},
+        {
+            "epochs": 8,
+            "train_supernet_epochs": 4,
+            "iterations": 1,
+            "bo_sample_num": 8,
+            "recalibration_steps": RECALIBRATION,
+        },
     ),
     "random": Search("train_genomicRandom.py", "random", candidates, _SAMPLED),
     "hyperband": Search(

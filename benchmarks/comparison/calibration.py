@@ -1,58 +1,26 @@
-"""What a step of every kind costs on this machine, measured by a short run of the search itself."""
+"""What a step of every kind costs, read from the files of a short run of the search itself."""
 
 import csv
 import itertools
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison.arms import ARCHIVE_KIND, PROPOSAL_KIND, SEARCHES, Search
-from benchmarks.comparison.one_run import Run
-from benchmarks.comparison.processes import SAVE, Processes, command_line
+from benchmarks.comparison.arms import ARCHIVE_KIND, PROPOSAL_KIND, RECALIBRATION, Search
+from benchmarks.comparison.processes import SAVE
 from benchmarks.comparison.work import Cost, Sizes
-from generalNAS_tools.files.atomic_files import atomic_write
 
 Row = dict[str, str]
 
 _LEVELS = ("stage", "round", "iteration", "phase", "candidate")
 """Columns of a history that tell what is trained apart; an epoch is counted within them."""
+CALIBRATED = {"report_validation": 2, "restart": True}
+"""Flags of a calibration: rows with and without a validation tell what one costs."""
 _LONG = 50
 """A scale at which a search has epochs of every kind."""
-
-
-def calibrate(run: Run, processes: Processes, *, sizes: Sizes, device: str) -> Mapping[str, Any]:
-    """Measures an arm's kinds of steps; every second epoch is validated.
-
-    Args:
-        run: of the arm, whose folder takes what is written.
-        processes: that run the script.
-        sizes: of an epoch of the calibration.
-        device: of the script.
-
-    Returns:
-        `costs` by kind, or `reason` where the script failed.
-    """
-    result = run.folder / "costs.json"
-    if not result.exists():
-        search = SEARCHES[run.arm]
-        own = {"save_dir": run.folder, "save": SAVE, "seed": run.seed, "device": device}
-        short = {"num_steps": sizes.num_steps, "report_validation": 2, "restart": True}
-        if ARCHIVE_KIND in _kinds(search, sizes):
-            short["recalibration_steps"] = sizes.num_steps
-        flags = {**run.data, **run.frame, **search.calibration, **own}
-        line = command_line(search.script, flags, run.more["search"])
-        line = command_line(search.script, {**flags, **short}, run.more["search"])
-        end = processes.run(line, threads=run.threads, folder=run.folder)
-        if end.status != "done":
-            return {"reason": end.reason, "status": end.status}
-        costs = costs_of(run.folder, search, sizes)
-        with atomic_write(result) as file:
-            file.write(json.dumps(costs, indent=1).encode() + b"\n")
-    found: dict[str, list[float]] = json.loads(result.read_text(encoding="utf-8"))
-    return {"costs": found}
 
 
 def costs_of(folder: Path, search: Search, sizes: Sizes) -> dict[str, Cost]:
@@ -102,9 +70,7 @@ def read_archive(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def _archive_costs(
-    folder: Path, groups: Iterable[list[Row]], sizes: Sizes
-) -> dict[str, Cost]:
+def _archive_costs(folder: Path, groups: Iterable[list[Row]], sizes: Sizes) -> dict[str, Cost]:
     """What scoring a subnet costs a batch, and what choosing the next architectures costs."""
     entries = read_archive(folder)
     if not entries:
@@ -118,7 +84,7 @@ def _archive_costs(
             spent = float(group[0]["seconds"]) - usual - sum(e["seconds"] for e in between)
             proposals.append(max(0.0, spent))
     each = statistics.fmean(proposals) if proposals else 0.0
-    batches = sizes.num_steps + sizes.batches()
+    batches = RECALIBRATION + sizes.batches()
     return {ARCHIVE_KIND: Cost(0.0, score / batches), PROPOSAL_KIND: Cost(0.0, each)}
 
 

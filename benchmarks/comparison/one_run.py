@@ -39,7 +39,6 @@ class Run:
         more: what the user added, by "search", "final", "baseline".
         threads: CPU threads.
         device_kind: on which the comparison was planned.
-        device: of the scripts; None: the plan's kind, wherever one is free.
     """
 
     arm: str
@@ -94,7 +93,9 @@ def steps(run: Run, device: str) -> list[Step]:
     model = run.final / f"model-{SAVE}.pth"
     measured = run.folder / "measure" / "measured.json"
     measure = {"model": model, "output": measured, "device": device}
-    last = Step("measure", ["-m", *command_line("benchmarks.comparison.measure", measure)], measured)
+    last = Step(
+        "measure", ["-m", *command_line("benchmarks.comparison.measure", measure)], measured
+    )
     if run.kind == "baseline":
         flags = {**run.data, "model": run.arm, **own("baseline")}
         line = command_line(BASELINE, flags, run.more["baseline"])
@@ -124,23 +125,21 @@ def execute(run: Run, processes: Processes, device: str = "auto") -> dict[str, A
     kind = device_kind(device)
     if kind != run.device_kind:
         reason = f"kind of device: {kind} here, planned on {run.device_kind}"
-        return _write_state(run.folder, {"status": "failed", "reason": reason, "steps": done})
+        return write_state(run.folder, {"status": "failed", "reason": reason, "steps": done})
     if run.kind == RANDOM_AVERAGE and not run.genotype.exists():
         drawn = distinct_genotypes(np.random.default_rng(_ARCHITECTURES_SEED), run.seed + 1)
         write_genotype(run.genotype, drawn[run.seed])
     for step in steps(run, device):
         if done.get(step.name, {}).get("status") == "done" and step.result.exists():
             continue
-        _write_state(run.folder, {"status": "running", "reason": step.name, "steps": done})
+        write_state(run.folder, {"status": "running", "reason": step.name, "steps": done})
         end = processes.run(step.line, threads=run.threads, folder=run.folder / step.name)
         attempts = done.get(step.name, {}).get("attempts", 0) + 1
         done[step.name] = {"status": end.status, "attempts": attempts, "seconds": end.seconds}
         if end.status != "done":
             reason = f"{step.name}: {end.reason}"
-            return _write_state(
-                run.folder, {"status": end.status, "reason": reason, "steps": done}
-            )
-    return _write_state(run.folder, {"status": "done", "reason": "", "steps": done})
+            return write_state(run.folder, {"status": end.status, "reason": reason, "steps": done})
+    return write_state(run.folder, {"status": "done", "reason": "", "steps": done})
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -160,7 +159,8 @@ def device_kind(device: str) -> str:
     return f"cpu ({platform.machine()})"
 
 
-def _write_state(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
+def write_state(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """Writes run.json; gives the state back."""
     with atomic_write(folder / "run.json") as file:
         file.write(json.dumps(state, indent=1).encode() + b"\n")
     return state

@@ -67,9 +67,7 @@ class Cost(NamedTuple):
     batch: float
 
 
-def training(
-    kind: str, epochs: float, sizes: Sizes, *, passes: int = 1, larger: int = 1
-) -> Part:
+def training(kind: str, epochs: float, sizes: Sizes, *, passes: int = 1, larger: int = 1) -> Part:
     """Epochs that train and validate.
 
     Args:
