@@ -18,7 +18,7 @@ from benchmarks.comparison.cluster import run_on_slurm
 from benchmarks.comparison.collect import record_of
 from benchmarks.comparison.facts import data_flags, fixed_facts, frame_flags
 from benchmarks.comparison.local import run_here
-from benchmarks.comparison.one_run import FINISHED, Run, device_kind, read_state
+from benchmarks.comparison.one_run import FINISHED, Run, device_kind, read_state, write_state
 from benchmarks.comparison.options import Options
 from benchmarks.comparison.plan import Plan, fit, planned
 from benchmarks.comparison.records import RunRecord
@@ -48,12 +48,21 @@ def main() -> None:
         for device in options.workers.device_list:
             plan.check(**{"kind of device": device_kind(device)})
     plan.threads = plan.threads or options.workers.threads_each
-    add_arms(plan, [name for name in arms if name not in plan.arms], options, sizes=sizes)
+    new = [name for name in arms if "reason" in plan.arms.get(name, {"reason": "new"})]
+    add_arms(plan, new, options, sizes=sizes)
     if options.comparison.plan_only:
         log.info("the plan is %s; the same command without --plan_only runs it", plan.path)
         return
     runs = [run for name in arms for run in runs_of(name, plan, options)]
-    left = [run for run in runs if read_state(run.folder).get("status") not in FINISHED]
+    for run in runs:
+        if "reason" in plan.arms[run.arm]:
+            write_state(run.folder, {"status": "failed", "reason": plan.arms[run.arm]["reason"]})
+    left = [
+        run
+        for run in runs
+        if read_state(run.folder).get("status") not in FINISHED
+        and "reason" not in plan.arms[run.arm]
+    ]
     log.info("%d runs, %d of them to do", len(runs), len(left))
     do([Execution(run) for run in left], plan, options)
     records = [record_of(run, plan.arms[run.arm].get("planned", {})) for run in runs]
@@ -63,8 +72,8 @@ def main() -> None:
 def add_arms(plan: Plan, names: Sequence[str], options: Options, *, sizes: Sizes) -> None:
     """Calibrates arms that are new to the plan, and writes what each will do.
 
-    An arm whose calibration fails is left out of the plan's budget: its runs fail likewise, for
-    all to see, and leave the others alone.
+    An arm whose calibration fails gets a `reason`: its runs count as failed and leave the others
+    alone, until the same command calibrates it again.
 
     Raises:
         ValueError: the budget fits no length of a search.
@@ -79,7 +88,9 @@ def add_arms(plan: Plan, names: Sequence[str], options: Options, *, sizes: Sizes
         state = read_state(task.folder)
         plan.check(**{"kind of device": state["device"]})
         arm, name = {"kind": task.run.kind, "flags": {}}, task.run.arm
-        if task.run.kind == "search" and state["status"] == "done":
+        if state["status"] != "done":
+            arm["reason"] = f"calibration: {state['reason']}"
+        elif task.run.kind == "search":
             costs = {kind: Cost(*values) for kind, values in state["costs"].items()}
             shape = fit(
                 SEARCHES[name],

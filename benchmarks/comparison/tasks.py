@@ -73,21 +73,25 @@ class Calibration:
 
     def work(self, processes: Processes, device: str) -> None:
         """Runs the script and reads its history; every second epoch is validated."""
-        run, state = self.run, {"device": device_kind(device)}
-        if read_state(run.folder).get("status") == "done":
+        run, before = self.run, read_state(self.folder)
+        line = self._line(device) if run.kind == "search" else []
+        state: dict[str, Any] = {"device": device_kind(device), "line": list(map(str, line))}
+        if before.get("status") == "done" and before.get("line") == state["line"]:
             return
-        if run.kind != "search":
-            write_state(run.folder, {"status": "done", "costs": {}, **state})
+        if not line:
+            write_state(run.folder, {**state, "status": "done", "costs": {}})
             return
-        search = SEARCHES[run.arm]
+        write_state(run.folder, {**state, "status": "running", "reason": ""})
+        end = processes.run(line, threads=run.threads, folder=run.folder)
+        costs: Mapping[str, Any] = {}
+        if end.status == "done":
+            costs = costs_of(run.folder, SEARCHES[run.arm], self.sizes)
+        state |= {"status": end.status, "reason": end.reason, "costs": costs}
+        write_state(run.folder, state)
+
+    def _line(self, device: str) -> list[str]:
+        run, search = self.run, SEARCHES[self.run.arm]
         own = {"save_dir": run.folder, "save": SAVE, "seed": run.seed, "device": device}
         short = {**search.calibration, "num_steps": self.sizes.num_steps, **CALIBRATED}
         flags = {**run.data, **run.frame, **short, **own}
-        line = command_line(search.script, flags, run.more["search"])
-        write_state(run.folder, {"status": "running", "reason": "", **state})
-        end = processes.run(line, threads=run.threads, folder=run.folder)
-        state |= {"status": end.status, "reason": end.reason}
-        costs: Mapping[str, Any] = {}
-        if end.status == "done":
-            costs = costs_of(run.folder, search, self.sizes)
-        write_state(run.folder, {**state, "costs": costs})
+        return command_line(search.script, flags, run.more["search"])
