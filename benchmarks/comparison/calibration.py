@@ -30,7 +30,7 @@ def costs_of(folder: Path, search: Search, sizes: Sizes) -> dict[str, Cost]:
     is the median within them and the mean over them, as candidates differ.
     """
     rows = read_history(folder)
-    steps = _kinds(search, sizes)
+    steps = kinds_of(search, sizes)
     groups = [list(group) for _, group in itertools.groupby(rows, key=_level)]
     trained: dict[str, list[float]] = defaultdict(list)
     validated: dict[str, list[float]] = defaultdict(list)
@@ -88,7 +88,7 @@ def _archive_costs(folder: Path, groups: Iterable[list[Row]], sizes: Sizes) -> d
     return {ARCHIVE_KIND: Cost(0.0, score / batches), PROPOSAL_KIND: Cost(0.0, each)}
 
 
-def _kinds(search: Search, sizes: Sizes) -> dict[str, float]:
+def kinds_of(search: Search, sizes: Sizes) -> dict[str, float]:
     """Steps of an epoch by kind."""
     parts = [part for shape in search.shapes(_LONG, sizes) for part in shape.parts]
     return {part.kind: part.steps / part.epochs if part.epochs else 0.0 for part in parts}

@@ -1,0 +1,198 @@
+"""A comparison from plan to records, all in this process: what runs, with which flags, and when."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from generalNAS_tools.files.genotype_files import read_genotype
+from tests.benchmarks.comparison.comparisons import compare
+from tests.scripts.runs import Toy
+
+ARMS = {"methods": "darts,random,random_average", "baselines": "DeepSEA"}
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    # DeepSEA needs sequences of 64 bp at least
+    return Toy.make(tmp_path_factory.mktemp("toy"), num_valid=12, num_test=20, seq_size=80)
+
+
+@pytest.fixture(scope="module")
+def done(toy):
+    """A finished comparison: its folder, its records, and what ran."""
+    folder = toy.folder / "compare"
+    return folder, *compare(toy, folder, **ARMS, seq_size=80)
+
+
+def words(lines, script):
+    return [line for line in lines if line[0].endswith(script)]
+
+
+def test_every_run_is_done_and_measured(done):
+    folder, records, _ = done
+    assert [(r.arm, r.kind, r.seed) for r in records] == [
+        (arm, kind, seed)
+        for arm, kind in (
+            ("darts", "search"), ("random", "search"),
+            ("random_average", "random_average"), ("DeepSEA", "baseline"),
+        )
+        for seed in (0, 1)
+    ]  # fmt: skip
+    for record in records:
+        assert record.status == "done", record.reason
+        assert 0 <= record.test_auroc <= 1
+        assert 0 <= record.test_auprc <= 1
+        assert record.parameters > 1000
+        assert record.multiply_adds > 1000
+        assert record.inference_seconds > 0
+        assert record.final_seconds > 0
+        assert len(record.targets) == 5
+        searched = record.kind == "search"
+        assert (record.search_seconds is not None) == searched
+        assert (record.sequences is not None) == searched
+        assert bool(record.anytime) == searched
+        assert (record.genotype is None) == (record.kind == "baseline")
+
+
+def test_records_hold_what_the_test_wrote(done):
+    folder, records, _ = done
+    record = records[0]
+    test = folder / "runs" / "darts" / "seed-0" / "test"
+    metrics = json.loads((test / "metrics_test-run.json").read_text())
+    assert record.test_auprc == metrics["summary"]["mean_auprc"]
+    assert record.test_auroc_median == metrics["summary"]["median_auroc"]
+    labels = np.load(test / "labels_test-run.npy")
+    assert [t["positives"] for t in record.targets] == labels.sum(axis=0).tolist()
+    best = [score for _, score in record.anytime]
+    assert best == sorted(best)
+    assert record.anytime[-1][0] <= record.search_seconds
+
+
+def test_the_test_set_is_read_once_per_finished_network(done):
+    _, _, lines = done
+    assert len(words(lines, "test_finalArchitecture.py")) == 6
+    assert len(words(lines, "train_baseline.py")) == 2
+    assert len(words(lines, "train_genomicDARTS.py")) == 1 + 2  # the calibration, two seeds
+
+
+def test_all_found_networks_are_trained_alike(done):
+    folder, _, lines = done
+    own = {"--save_dir", "--genotype_file", "--seed"}
+    kept = {
+        tuple(word for word in line if word.split("=")[0] not in own)
+        for line in words(lines, "train_finalArchitecture.py")
+    }
+    assert len(kept) == 1
+    assert "--epochs=2" in kept.pop()
+
+
+def test_random_architectures_are_drawn_apart(done):
+    _, records, _ = done
+    drawn = {read_genotype(r.genotype).to_json() for r in records if r.kind == "random_average"}
+    assert len(drawn) == 2
+
+
+def test_the_plan_gives_all_searches_the_budget(done):
+    folder, records, _ = done
+    plan = json.loads((folder / "plan.json").read_text())
+    for name in ("darts", "random"):
+        assert plan["arms"][name]["planned"]["epochs"] == 3
+    assert plan["fixed"]["--budget"] == 3
+    assert {"code version", "kind of device", "data of --test_directory"} <= plan["fixed"].keys()
+    assert records[0].planned_seconds == plan["arms"]["darts"]["planned"]["seconds"]
+
+
+def test_the_same_command_does_nothing_twice(done, toy):
+    folder, before, _ = done
+    again, lines = compare(toy, folder, **ARMS, seq_size=80)
+    assert lines == []
+    assert list(map(dataclasses.asdict, again)) == list(map(dataclasses.asdict, before))
+
+
+def test_more_seeds_and_arms_extend_a_comparison(toy, tmp_path):
+    compare(toy, tmp_path, methods="random_average", seeds=1)
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    records, lines = compare(toy, tmp_path, methods="random_average,random", seeds=2)
+    assert [record.status for record in records] == 4 * ["done"]
+    assert len(words(lines, "train_finalArchitecture.py")) == 3
+    more = json.loads((tmp_path / "plan.json").read_text())
+    assert more["arms"].pop("random")
+    assert more == plan
+
+
+def test_an_edited_plan_is_followed(toy, tmp_path):
+    assert compare(toy, tmp_path, methods="darts", seeds=1, plan_only=True)[0] == []
+    path = tmp_path / "plan.json"
+    path.write_text(path.read_text().replace('"epochs": 3,', '"epochs": 1,'))
+    _, lines = compare(toy, tmp_path, methods="darts", seeds=1)
+    (search,) = words(lines, "train_genomicDARTS.py")
+    assert "--epochs=1" in search
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ({"final_flags": "--epochs=3"}, "--final_flags"),
+        ({"init_channels": 4}, "--init_channels"),
+        ({"num_steps": 1}, "--num_steps"),
+        ({"budget": 4}, "--budget"),
+    ],
+)
+def test_another_flag_is_refused_by_name(done, toy, flags, name):
+    folder, *_ = done
+    with pytest.raises(ValueError, match=f"was started with {name}"):
+        compare(toy, folder, **ARMS, **{"seq_size": 80} | flags)
+
+
+def test_other_data_are_refused_by_name(done, toy, tmp_path):
+    folder, *_ = done
+    other = Toy.make(tmp_path, num_valid=12, num_test=20, seq_size=80, seed=9)
+    with pytest.raises(ValueError, match="was started with data of --train_directory"):
+        compare(other, folder, **ARMS, seq_size=80)
+
+
+@pytest.mark.parametrize("what", ["code version", "kind of device"])
+def test_other_code_or_devices_are_refused_by_name(toy, tmp_path, what):
+    compare(toy, tmp_path, methods="random_average", seeds=1, plan_only=True)
+    path = tmp_path / "plan.json"
+    plan = json.loads(path.read_text())
+    plan["fixed"][what] = "another"
+    path.write_text(json.dumps(plan))
+    with pytest.raises(ValueError, match=f"was started with {what}"):
+        compare(toy, tmp_path, methods="random_average", seeds=1)
+
+
+def test_a_failing_arm_leaves_the_rest_standing(toy, tmp_path):
+    flags = {"search_flags": "--frozen_epochs=0", "methods": "darts,random,random_average"}
+    records, _ = compare(toy, tmp_path, **flags, seeds=1)
+    states = {record.arm: (record.status, record.reason) for record in records}
+    assert states["darts"][0] == states["random_average"][0] == "done"
+    status, reason = states["random"]
+    assert status == "failed"
+    assert "calibration" in reason
+    assert "--frozen_epochs" in reason
+
+
+def test_a_diverged_run_is_in_the_records_and_not_tried_again(toy, tmp_path):
+    flags = {"methods": "random_average", "seeds": 1, "final_flags": "--cnn_lr=1e38"}
+    records, _ = compare(toy, tmp_path, **flags)
+    assert records[0].status == "diverged"
+    assert "final" in records[0].reason
+    assert records[0].test_auroc is None
+    again, lines = compare(toy, tmp_path, **flags)
+    assert lines == []
+    assert again == records
+
+
+def test_a_step_that_failed_is_tried_again_alone(toy, tmp_path):
+    flags = {"methods": "random_average", "seeds": 1}
+    compare(toy, tmp_path, **flags)
+    run = tmp_path / "runs" / "random_average" / "seed-0"
+    state = json.loads((run / "run.json").read_text())
+    state["status"], state["steps"]["test"]["status"] = "failed", "failed"
+    (run / "run.json").write_text(json.dumps(state))
+    records, lines = compare(toy, tmp_path, **flags)
+    assert [line[0] for line in lines] == ["generalNAS_tools/test_finalArchitecture.py"]
+    assert records[0].status == "done"
