@@ -140,7 +140,7 @@ def halving(scale: int, sizes: Sizes) -> list[Shape]:
 
 
 _STAGED = {"epochs": 6, "frozen_epochs": 3}
-_SAMPLED = {"num_samples": 4, "epochs": 5}
+_SAMPLED = {"num_samples": 8, "epochs": 4}
 SEARCHES = {
     "darts": Search(
         "train_genomicDARTS.py",
@@ -186,7 +186,7 @@ SEARCHES = {
     ),
     "random": Search("train_genomicRandom.py", "random", candidates, _SAMPLED),
     "hyperband": Search(
-        "train_genomicHyperbandNAS.py", "hb", halving, _SAMPLED | {"iterations": 1, "budget": 5}
+        "train_genomicHyperbandNAS.py", "hb", halving, _SAMPLED | {"iterations": 1, "budget": 4}
     ),
 }
 """Every search by the name of its arm."""

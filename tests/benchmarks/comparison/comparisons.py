@@ -12,7 +12,6 @@ SMALL = {
     "seeds": 2,
     "budget": 3,
     "budget_unit": "epochs",
-    "seq_size": 24,
     "num_steps": 2,
     "batch_size": 8,
     "init_channels": 2,

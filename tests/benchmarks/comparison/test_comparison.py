@@ -10,20 +10,20 @@ from generalNAS_tools.files.genotype_files import read_genotype
 from tests.benchmarks.comparison.comparisons import compare
 from tests.scripts.runs import Toy
 
-ARMS = {"methods": "darts,random,random_average", "baselines": "DeepSEA"}
+ARMS = {"methods": "darts,random,random_average", "baselines": "DanQ"}
 
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    # DeepSEA needs sequences of 64 bp at least
-    return Toy.make(tmp_path_factory.mktemp("toy"), num_valid=12, num_test=20, seq_size=80)
+    # long enough for DanQ
+    return Toy.make(tmp_path_factory.mktemp("toy"), num_valid=12, num_test=20, seq_size=40)
 
 
 @pytest.fixture(scope="module")
 def done(toy):
     """A finished comparison: its folder, its records, and what ran."""
     folder = toy.folder / "compare"
-    return folder, *compare(toy, folder, **ARMS, seq_size=80)
+    return folder, *compare(toy, folder, **ARMS)
 
 
 def words(lines, script):
@@ -36,7 +36,7 @@ def test_every_run_is_done_and_measured(done):
         (arm, kind, seed)
         for arm, kind in (
             ("darts", "search"), ("random", "search"),
-            ("random_average", "random_average"), ("DeepSEA", "baseline"),
+            ("random_average", "random_average"), ("DanQ", "baseline"),
         )
         for seed in (0, 1)
     ]  # fmt: skip
@@ -106,7 +106,7 @@ def test_the_plan_gives_all_searches_the_budget(done):
 
 def test_the_same_command_does_nothing_twice(done, toy):
     folder, before, _ = done
-    again, lines = compare(toy, folder, **ARMS, seq_size=80)
+    again, lines = compare(toy, folder, **ARMS)
     assert lines == []
     assert list(map(dataclasses.asdict, again)) == list(map(dataclasses.asdict, before))
 
@@ -143,14 +143,14 @@ def test_an_edited_plan_is_followed(toy, tmp_path):
 def test_another_flag_is_refused_by_name(done, toy, flags, name):
     folder, *_ = done
     with pytest.raises(ValueError, match=f"was started with {name}"):
-        compare(toy, folder, **ARMS, **{"seq_size": 80} | flags)
+        compare(toy, folder, **ARMS, **flags)
 
 
 def test_other_data_are_refused_by_name(done, toy, tmp_path):
     folder, *_ = done
-    other = Toy.make(tmp_path, num_valid=12, num_test=20, seq_size=80, seed=9)
+    other = Toy.make(tmp_path, num_valid=12, num_test=20, seq_size=40, seed=9)
     with pytest.raises(ValueError, match="was started with data of --train_directory"):
-        compare(other, folder, **ARMS, seq_size=80)
+        compare(other, folder, **ARMS)
 
 
 @pytest.mark.parametrize("what", ["code version", "kind of device"])
