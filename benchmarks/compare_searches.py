@@ -47,7 +47,7 @@ def main() -> None:
     if options.cluster.cluster == "none":
         for device in options.workers.device_list:
             plan.check(**{"kind of device": device_kind(device)})
-    plan.threads = plan.threads or options.workers.threads_each
+    plan.threads = plan.threads or options.threads
     new = [name for name in arms if "reason" in plan.arms.get(name, {"reason": "new"})]
     add_arms(plan, new, options, sizes=sizes)
     if options.comparison.plan_only:
@@ -144,9 +144,9 @@ def do(tasks: Sequence[Task], plan: Plan, options: Options) -> None:
         run_here(tasks, devices=workers.device_list, workers=workers.at_a_time)
         return
     assert plan.threads is not None
-    folder = plan.path.parent
+    at_a_time = workers.workers or len(tasks)
     run_on_slurm(
-        tasks, folder, options=options.cluster, workers=workers.at_a_time, threads=plan.threads
+        tasks, plan.path.parent, options=options.cluster, workers=at_a_time, threads=plan.threads
     )
 
 

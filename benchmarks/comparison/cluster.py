@@ -5,6 +5,7 @@ job did lies in its folder alone; jobs.json only remembers who was sent.
 """
 
 import json
+import shlex
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,16 @@ from typing import Any
 
 from benchmarks.comparison.one_run import read_state
 from benchmarks.comparison.options import ClusterOptions
-from benchmarks.comparison.processes import Processes
+from benchmarks.comparison.processes import ROOT, Processes
 from benchmarks.comparison.tasks import Task
 from benchmarks.comparison.view import REFRESH, View
 from generalNAS_tools.files.atomic_files import atomic_write
 
 ENDED = {"done", "failed", "diverged"}
+_SAVING = 60.0
+"""Seconds that a process has to save itself; SLURM warns a job 90 s before its time is up."""
+_REQUEUES = 10_000
+"""How often a job may go on after its time limit."""
 
 
 class Job:
@@ -39,6 +44,7 @@ class Job:
 
         if self._processes is not None:
             self._processes.stop()
+            self._processes.await_saved(_SAVING)
         return submitit.helpers.DelayedSubmission(Job(self.task))
 
 
@@ -93,21 +99,27 @@ def _submit(
         import submitit
     except ImportError as error:
         raise ValueError("--cluster=slurm needs submitit: pip install submitit") from error
+    chosen: dict[str, Any] = {"slurm_additional_parameters": options.more()}
+    if options.partition:
+        chosen["slurm_partition"] = options.partition
+    if options.gpus:
+        chosen["gpus_per_node"] = options.gpus
     try:
-        executor = submitit.AutoExecutor(folder / "slurm", cluster="slurm")
-        more = {f"slurm_{name}": value for name, value in options.more().items()}
+        executor = submitit.AutoExecutor(
+            folder / "slurm", cluster="slurm", slurm_max_num_timeout=_REQUEUES
+        )
         executor.update_parameters(
             name="compare_searches",
             timeout_min=options.minutes,
             cpus_per_task=threads,
             slurm_array_parallelism=workers,
-            **({"slurm_partition": options.partition} if options.partition else {}),
-            **({"gpus_per_node": options.gpus} if options.gpus else {}),
-            **more,
+            slurm_setup=[f"export PYTHONPATH={shlex.quote(str(ROOT))}:$PYTHONPATH"],
+            **chosen,
         )
-        jobs = executor.map_array(lambda job: job(), [Job(task) for task in tasks])
-    except (RuntimeError, subprocess.CalledProcessError, submitit.core.utils.FailedJobError) as e:
-        raise ValueError(f"--cluster=slurm: {' '.join(f'{e}'.split())[:300]}") from e
+        with executor.batch():
+            jobs = [executor.submit(Job(task)) for task in tasks]
+    except (RuntimeError, submitit.core.utils.FailedJobError) as error:
+        raise ValueError(f"--cluster=slurm: {' '.join(f'{error}'.split())[:300]}") from error
     return [str(job.job_id) for job in jobs]
 
 

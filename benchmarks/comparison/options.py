@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from baseline_models.networks import BASELINES
 from benchmarks.comparison.arms import RANDOM_AVERAGE, SEARCHES
@@ -48,10 +48,14 @@ class WorkerOptions:
     """Who does the work."""
 
     title: ClassVar = "workers"
-    workers: int | None = flag(whole(1), None, "runs at a time (default: one per device)")
+    workers: int | None = flag(
+        whole(1), None, "runs at a time (default: one per device; on a cluster all)"
+    )
     devices: str = flag(str, "auto", "devices that the workers share: cpu, cuda:0,cuda:1 ...")
     threads: int | None = flag(
-        whole(1), None, "CPU threads of a run (default: the cores shared among --workers)"
+        whole(1),
+        None,
+        "CPU threads of a run (default: the cores shared among --workers; on a cluster 4)",
     )
 
     @property
@@ -66,8 +70,8 @@ class WorkerOptions:
 
     @property
     def threads_each(self) -> int:
-        """CPU threads of a run."""
-        return self.threads or max(1, len(os.sched_getaffinity(0)) // self.at_a_time)
+        """The cores of this machine, shared among the workers."""
+        return max(1, len(os.sched_getaffinity(0)) // self.at_a_time)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,19 +83,12 @@ class ClusterOptions:
     partition: str | None = flag(str, None, "partition of the jobs")
     minutes: int = flag(whole(1), 24 * 60, "time limit of a job; it is requeued and goes on")
     gpus: int = flag(whole(0), 0, "GPUs of a job")
-    sbatch: str = flag(str, "", "further options of sbatch: account=lab,mem=16G,requeue=True")
+    sbatch: str = flag(str, "", "further options of sbatch: account=lab,mem=16G,requeue")
 
-    def more(self) -> dict[str, str]:
-        """The further options of sbatch by name.
-
-        Raises:
-            ValueError: one has no value.
-        """
-        pairs = [text.partition("=") for text in self.sbatch.split(",") if text]
-        for name, sign, _ in pairs:
-            if not sign:
-                raise ValueError(f"--sbatch {name}: expected name=value")
-        return {name.strip(): value for name, _, value in pairs}
+    def more(self) -> dict[str, Any]:
+        """The further options of sbatch by name; True for one without a value."""
+        pairs = [text.strip().partition("=") for text in self.sbatch.split(",") if text.strip()]
+        return {name: value if sign else True for name, sign, value in pairs}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,3 +100,9 @@ class Options:
     network: FrameOptions
     workers: WorkerOptions
     cluster: ClusterOptions
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of a run."""
+        on_cluster = self.cluster.cluster != "none"
+        return self.workers.threads or (4 if on_cluster else self.workers.threads_each)

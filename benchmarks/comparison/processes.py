@@ -1,5 +1,6 @@
 """Our own scripts as processes: their command lines, and how they end."""
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -80,6 +81,15 @@ class Processes:
             self.stopping = True
             for process in self._running:
                 process.terminate()
+
+    def await_saved(self, seconds: float) -> None:
+        """Waits until the processes have left, from a signal's handler too: reaps none."""
+        end = time.monotonic() + seconds
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        for process in list(self._running):
+            with contextlib.suppress(ChildProcessError):
+                while not os.waitid(os.P_PID, process.pid, options) and time.monotonic() < end:
+                    time.sleep(_WAIT)
 
 
 def command_line(script: str, flags: Mapping[str, Any], more: str = "") -> list[str]:

@@ -39,7 +39,7 @@ def test_frozen_and_alpha_epochs_of_one_supernet(tmp_path):
 
 def test_stages_are_measured_apart(tmp_path):
     stages = [rows(9, 7 * s, 5 * s, 12 * s, 10 * s, 12 * s, stage=s) for s in (1, 2, 3)]
-    history(tmp_path, sum(stages, []))
+    history(tmp_path, [row for stage in stages for row in stage])
     costs = costs_of(tmp_path, SEARCHES["pdarts"], SIZES)
     assert len(costs) == 6
     assert costs["stage 3 alpha"] == pytest.approx((6.0, 1.5))

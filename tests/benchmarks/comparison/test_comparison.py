@@ -31,7 +31,7 @@ def words(lines, script):
 
 
 def test_every_run_is_done_and_measured(done):
-    folder, records, _ = done
+    _, records, _ = done
     assert [(r.arm, r.kind, r.seed) for r in records] == [
         (arm, kind, seed)
         for arm, kind in (
@@ -78,7 +78,7 @@ def test_the_test_set_is_read_once_per_finished_network(done):
 
 
 def test_all_found_networks_are_trained_alike(done):
-    folder, _, lines = done
+    _, _, lines = done
     own = {"--save_dir", "--genotype_file", "--seed"}
     kept = {
         tuple(word for word in line if word.split("=")[0] not in own)
