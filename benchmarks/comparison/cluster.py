@@ -6,6 +6,7 @@ job did lies in its folder alone; jobs.json only remembers who was sent.
 
 import json
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,8 @@ class Job:
 
     def __call__(self) -> None:
         """Does what is left of the task."""
-        self._processes = Processes()
+        processes = self._processes = Processes()
+        signal.signal(signal.SIGTERM, lambda *_: processes.stop())
         self.task.work(self._processes, "auto")
 
     def checkpoint(self) -> Any:

@@ -68,6 +68,7 @@ class Processes:
                     [sys.executable, *line],
                     cwd=ROOT, env=environment, text=True,
                     stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
+                    start_new_session=True,  # signals reach it through `stop` alone
                 )  # fmt: skip
                 self._running.add(process)
             code = process.wait()

@@ -78,14 +78,26 @@ def test_a_comparison_on_slurm_ends_like_one_here(node, toy, tmp_path):
     assert results(there) == results(here)
 
 
+def test_a_job_out_of_time_saves_and_is_sent_again(node, toy, tmp_path):
+    long = {"methods": "darts", "budget": 150}
+    driver = begin(node, toy, tmp_path, **long)
+    (job,) = wait_for(lambda: running(tmp_path), driver, tmp_path)
+    slurm_node.tell("scancel", "--signal=USR2", job)  # what SLURM sends before the limit
+    assert driver.wait(3 * PATIENCE) == 0
+    assert "1 of 1 runs are done, 0 are not" in (tmp_path / "said.txt").read_text()
+    log = (tmp_path / "runs" / "darts" / "seed-0" / "search" / "log-run.txt").read_text()
+    assert log.count("stopped by SIGTERM") == 1
+    assert log.count("continuing at epoch") == 1
+
+
 def test_a_cancelled_job_is_counted_and_sent_again(node, toy, tmp_path):
-    only = {"methods": "darts"}
+    only = {"methods": "darts", "budget": 150}
     driver = begin(node, toy, tmp_path, **only)
-    jobs = wait_for(lambda: running(tmp_path), driver, tmp_path)
-    slurm_node.tell("scancel", *jobs)
+    (job,) = wait_for(lambda: running(tmp_path), driver, tmp_path)
+    slurm_node.tell("scancel", job)
     assert driver.wait(PATIENCE) == 0
     said = (tmp_path / "said.txt").read_text()
-    assert f"job {jobs[0]} ended without a result" in said
+    assert f"job {job} ended without a result" in said
     assert "0 of 1 runs are done, 1 are not" in said
     driver = begin(node, toy, tmp_path, **only)
     assert driver.wait(PATIENCE) == 0
