@@ -6,7 +6,6 @@ job did lies in its folder alone; jobs.json only remembers who was sent.
 
 import json
 import shlex
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -36,8 +35,7 @@ class Job:
 
     def __call__(self) -> None:
         """Does what is left of the task."""
-        processes = self._processes = Processes()
-        signal.signal(signal.SIGTERM, lambda *_: processes.stop())
+        self._processes = Processes(apart=False)  # SLURM sends SIGTERM to all that belong to it
         self.task.work(self._processes, "auto")
 
     def checkpoint(self) -> Any:

@@ -3,13 +3,14 @@
 import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from generalNAS_tools.files.atomic_files import lock_file
 from generalNAS_tools.runs.command import DIVERGED, SIGNAL_EXIT
@@ -35,9 +36,14 @@ class Ending(NamedTuple):
 
 
 class Processes:
-    """Runs scripts, each with its share of the cores, and stops them together."""
+    """Runs scripts, each with its share of the cores, and stops them together.
 
-    def __init__(self) -> None:
+    Args:
+        apart: signals to whom they belong to reach them through `stop` alone.
+    """
+
+    def __init__(self, *, apart: bool = True) -> None:
+        self._apart = apart
         self._running: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self.stopping = False
@@ -64,17 +70,31 @@ class Processes:
             with self._lock:
                 if self.stopping:
                     return Ending("stopped", "stopped before it began", 0.0)
-                process = subprocess.Popen(
-                    [sys.executable, *line],
-                    cwd=ROOT, env=environment, text=True,
-                    stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
-                    start_new_session=True,  # signals reach it through `stop` alone
-                )  # fmt: skip
+                process = self._start([sys.executable, *line], environment, errors)
                 self._running.add(process)
             code = process.wait()
         with self._lock:
             self._running.discard(process)
         return Ending(_status(code), _reason(code, said), round(time.monotonic() - start, 3))
+
+    def _start(
+        self, line: list[str], environment: Mapping[str, str], output: IO[str]
+    ) -> subprocess.Popen[str]:
+        """Starts a process that SIGUSR2 doesn't reach, SLURM's warning to whom it belongs to."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+        try:
+            return subprocess.Popen(
+                line,
+                cwd=ROOT,
+                env=environment,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=self._apart,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def stop(self) -> None:
         """Asks all processes to save and leave; no further one begins."""
