@@ -93,10 +93,9 @@ def compare_pairs(scores: Mapping[str, Scores], unpaired: Sequence[str] = ()) ->
         compare(first, second, scores, paired=not {first, second} & set(unpaired))
         for first, second in itertools.combinations(scores, 2)
     ]
-    tested = [number for number, pair in enumerate(pairs) if pair.p is not None]
-    adjusted = holm([pairs[number].p for number in tested])
-    for number, p in zip(tested, adjusted, strict=True):
-        pairs[number] = pairs[number]._replace(adjusted=p)
+    tested = {number: pair.p for number, pair in enumerate(pairs) if pair.p is not None}
+    for number, adjusted in zip(tested, holm(list(tested.values())), strict=True):
+        pairs[number] = pairs[number]._replace(adjusted=adjusted)
     return pairs
 
 
@@ -134,7 +133,7 @@ def paired_p(x: ArrayLike, y: ArrayLike) -> float:
 
 def unpaired_p(x: ArrayLike, y: ArrayLike) -> float:
     """Two-sided p of the test of Mann and Whitney."""
-    x, y = np.round(x, DECIMALS), np.round(y, DECIMALS)
+    x, y = (np.round(np.asarray(values), DECIMALS) for values in (x, y))
     if comb(len(x) + len(y), len(x)) > MAX_PERMUTATIONS:
         return float(stats.mannwhitneyu(x, y).pvalue)
     ranks = stats.rankdata(np.concatenate([x, y]))

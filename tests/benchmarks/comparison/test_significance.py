@@ -135,7 +135,7 @@ def test_cliff_s_delta_by_hand():
 
 def test_ranking_agrees_with_scipy():
     rng = np.random.default_rng(1)
-    table = rng.normal(size=(7, 4)) + [0, 1, 2, 3]
+    table = rng.normal(size=(7, 4)) + np.arange(4)
     scores = {name: arm(*table[:, i]) for i, name in enumerate("abcd")}
     ranking = rank_arms(scores)
     expected = stats.friedmanchisquare(*table.T)
