@@ -14,7 +14,6 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from benchmarks.comparison.arm_summary import BASELINE, KINDS, RANDOM_AVERAGE, SCORE, SEARCH
-from benchmarks.comparison.records import RunRecord
 from benchmarks.comparison.significance import Ranking
 from benchmarks.comparison.summary import Summary
 from generalNAS_tools.pictures.graph_drawing import DPI
@@ -104,13 +103,17 @@ def draw_seeds(summary: Summary) -> Figure | None:
         scores = [getattr(record, SCORE) for record in summary.finished(arm.arm)]
         if spread.interval:
             axes.plot(spread.interval, [row, row], color=look.colour, linewidth=7, alpha=0.25)
-        style = {} if look.marker == "x" else {"markerfacecolor": "white"}
+        style: dict[str, Any] = {} if look.marker == "x" else {"markerfacecolor": "white"}
         axes.plot(scores, [row] * len(scores), look.marker, color=look.colour, **style)
         if spread.mean is not None:
             axes.plot(spread.mean, row, "|", color=look.colour, markersize=19, markeredgewidth=2.5)
         if len(scores) < arm.runs:
             text = f"{arm.runs - len(scores)} of {arm.runs} without result"
-            place = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 8.5}
+            place: dict[str, Any] = {
+                "transform": axes.get_yaxis_transform(),
+                "va": "center",
+                "fontsize": 8.5,
+            }
             axes.text(1.01, row, text, color=GREY, **place)
         if arm.kind == RANDOM_AVERAGE and spread.mean is not None:
             axes.axvline(spread.mean, color=GREY, linestyle=":", linewidth=1.2, zorder=0)
@@ -137,7 +140,7 @@ def draw_sizes(summary: Summary) -> Figure | None:
         colour, marker = looks[arm.arm]
         style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": "none"}
         axes.plot(*zip(*points, strict=True), label=arm.arm, markersize=6, alpha=0.85, **style)
-    ring = {"mfc": "none", "mec": "black", "linestyle": "none", "markersize": 11}
+    ring: dict[str, Any] = {"mfc": "none", "mec": "black", "linestyle": "none", "markersize": 11}
     axes.plot(*zip(*front, strict=True), "o", label="not dominated", **ring)
     axes.set(xscale="log", xlabel="parameters (logarithmic)", ylabel=SCORE_LABEL)
     axes.grid(alpha=0.25, which="both")
@@ -164,7 +167,8 @@ def draw_ranks(ranking: Ranking) -> Figure | None:
     for place, (arm, rank) in enumerate(zip(ranking.arms, ranking.ranks, strict=True)):
         left = place < rows
         row = depth + 0.55 * (place if left else count - 1 - place)
-        end = 1 - 0.02 * (count - 1) if left else count + 0.02 * (count - 1)
+        margin = 0.02 * (count - 1)
+        end = 1 - margin if left else count + margin
         axes.plot([rank, rank, end], [0, row, row], linewidth=0.9, **line)
         text = f"{arm}  {rank:.2f} " if left else f" {rank:.2f}  {arm}"
         axes.text(end, row, text, ha="right" if left else "left", va="center")
