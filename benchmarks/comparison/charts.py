@@ -38,7 +38,7 @@ class Look(NamedTuple):
 
 def looks_of(summary: Summary) -> dict[str, Look]:
     """The look of every arm, which doesn't depend on how well it does."""
-    looks = {}
+    looks: dict[str, Look] = {}
     for kind in KINDS:
         names = sorted(arm.arm for arm in summary.arms if arm.kind == kind)
         colours = [GREY] * len(names) if kind == RANDOM_AVERAGE else itertools.cycle(COLOURS)
@@ -168,7 +168,8 @@ def draw_ranks(ranking: Ranking) -> Figure | None:
         left = place < rows
         row = depth + 0.55 * (place if left else count - 1 - place)
         margin = 0.02 * (count - 1)
-        end = 1 - margin if left else count + margin
+        end = float(count) + margin
+        end = 1 - margin if left else end
         axes.plot([rank, rank, end], [0, row, row], linewidth=0.9, **line)
         text = f"{arm}  {rank:.2f} " if left else f" {rank:.2f}  {arm}"
         axes.text(end, row, text, ha="right" if left else "left", va="center")
