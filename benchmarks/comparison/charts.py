@@ -168,8 +168,7 @@ def draw_ranks(ranking: Ranking) -> Figure | None:
         left = place < rows
         row = depth + 0.55 * (place if left else count - 1 - place)
         margin = 0.02 * (count - 1)
-        end = float(count) + margin
-        end = 1 - margin if left else end
+        end = 1.0 - margin if left else count + margin
         axes.plot([rank, rank, end], [0, row, row], linewidth=0.9, **line)
         text = f"{arm}  {rank:.2f} " if left else f" {rank:.2f}  {arm}"
         axes.text(end, row, text, ha="right" if left else "left", va="center")

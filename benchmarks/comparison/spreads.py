@@ -10,14 +10,13 @@ from benchmarks.comparison.tables import interval, number
 
 
 class ArmSpread(NamedTuple):
-    """Scores of an arm with their deviation and its 95 % interval, which need three scores."""
+    """Scores of an arm, their deviation (two scores or more) and its 95 % interval (three)."""
 
     arm: str
     kind: str
     scores: tuple[float, ...]
     deviation: float | None
-    low: float | None
-    high: float | None
+    limits: tuple[float, float] | None
 
 
 _VARIES = {
@@ -28,14 +27,15 @@ _VARIES = {
 
 
 def spreads_of(summary: Summary) -> list[ArmSpread]:
-    """The spread of every arm with a result: random architectures, baselines, searches."""
+    """The spread of every arm with a result: random architectures, baselines, then searches."""
     found = []
     for kind in (RANDOM_AVERAGE, BASELINE, SEARCH):
         for arm in summary.arms:
             scores = tuple(getattr(record, SCORE) for record in summary.finished(arm.arm))
             if arm.kind == kind and scores:
-                limits = deviation_interval(scores) or (arm.scores[SCORE].deviation, None, None)
-                found.append(ArmSpread(arm.arm, kind, scores, *limits))
+                limits = deviation_interval(scores)
+                deviation = arm.scores[SCORE].deviation
+                found.append(ArmSpread(arm.arm, kind, scores, deviation, limits))
     return found
 
 
@@ -43,14 +43,13 @@ def spreads_table(summary: Summary) -> Table:
     """Spreads with what makes them."""
     rows = []
     for own in spreads_of(summary):
-        limits = None if own.low is None or own.high is None else (own.low, own.high)
         rows.append(
             (
                 own.arm,
                 _VARIES[own.kind],
                 str(len(own.scores)),
                 number(own.deviation),
-                interval(limits),
+                interval(own.limits),
                 f"{number(min(own.scores))}–{number(max(own.scores))}",
             )
         )
@@ -90,27 +89,25 @@ def spread_words(summary: Summary) -> list[str]:
 
 
 def _deviations_compared(average: ArmSpread, own: ArmSpread) -> str:
-    if None in (average.low, average.high, own.low, own.high):
+    if average.limits is None or own.limits is None:
         return (
             f"Whether random architectures spread more than seeds of {own.arm} can't be said: "
             f"that takes {MIN_SEEDS} networks of each."
         )
-    random = f"Random architectures (standard deviation {_deviation(average)})"
+    random = f"random architectures ({_deviation(average)})"
     seeds = f"the seeds of {own.arm} ({_deviation(own)})"
-    assert average.low and average.high and own.low and own.high
-    if average.low > own.high:
-        return f"{random} spread more than {seeds}: here the architecture matters beyond the seed."
-    if average.high < own.low:
-        return f"{random} spread less than {seeds}: here the seed matters more."
+    if average.limits[0] > own.limits[1]:
+        return f"Scores of {random} spread more than those of {seeds}: architecture matters here."
+    if average.limits[1] < own.limits[0]:
+        return f"Scores of {random} spread less than those of {seeds}: the seed matters more here."
     return (
-        f"{random} and {seeds} spread alike: the intervals overlap, so what differs between "
-        "architectures here may be no more than what the seed makes of one architecture."
+        f"The spreads of {random} and of {seeds} overlap: what lies between two architectures "
+        "here may be no more than what the seed makes of one and the same architecture."
     )
 
 
 def _deviation(own: ArmSpread) -> str:
-    limits = None if own.low is None or own.high is None else (own.low, own.high)
-    return f"{number(own.deviation)}, 95 % interval {interval(limits)}"
+    return f"standard deviation {number(own.deviation)}, 95 % interval {interval(own.limits)}"
 
 
 def _inside(average: ArmSpread, own: ArmSpread) -> str:

@@ -1,11 +1,8 @@
 """The tables of a comparison's report."""
 
-import itertools
-from collections.abc import Mapping, Sequence
-
 from benchmarks.comparison.arm_summary import SCORE, ArmSummary, Seed, Spread
 from benchmarks.comparison.page import UNKNOWN, Table
-from benchmarks.comparison.significance import LEVEL, RESAMPLES
+from benchmarks.comparison.significance import RESAMPLES
 from benchmarks.comparison.summary import RANDOM_SEARCH, TIE, Summary
 
 BUDGET_TOLERANCE = 0.15
@@ -215,45 +212,3 @@ def unfinished_table(summary: Summary) -> Table | None:
     words = (0, 2, 3)
     title = "Runs without a result"
     return Table(title=title, columns=columns, rows=rows, words=words) if rows else None
-
-
-def pairs_table(summary: Summary) -> Table:
-    """Every two arms compared."""
-    rows = [
-        (
-            f"{pair.first} – {pair.second}",
-            number(pair.difference, 4, "+"),
-            number(pair.delta, 2, "+"),
-            pair.test,
-            f"{pair.sizes[0]}, {pair.sizes[1]}",
-            probability(pair.p),
-            probability(pair.adjusted),
-            pair.verdict,
-        )
-        for pair in summary.pairs
-    ]
-    return Table(
-        title="Differences in test AUPRC between every two arms",
-        columns=("arms", "difference", "Cliff's δ", "test", "seeds", "p", "p (Holm)", "verdict"),
-        rows=rows,
-        words=(0, 3, 7),
-        note=f"Two-sided, exact where it can be counted; Holm's correction over all tests of this "
-        f"table; level {probability(LEVEL)}. Cliff's δ: +1 where every seed of the first arm is "
-        "better than every seed of the second, 0 where neither is. “Smallest possible p” stands "
-        "where so few seeds can't reach the level, however clear the difference is.",
-    )
-
-
-def ranks_table(summary: Summary) -> Table | None:
-    """Nemenyi's p of every two ranked arms."""
-    ranking = summary.ranking
-    if ranking.critical_difference is None:
-        return None
-    ranks: Mapping[str, float] = dict(zip(ranking.arms, ranking.ranks, strict=True))
-    pairs: Sequence[tuple[str, str]] = list(itertools.combinations(ranking.arms, 2))
-    rows = [
-        (f"{a} – {b}", number(ranks[a], 2), number(ranks[b], 2), probability(p))
-        for (a, b), p in zip(pairs, ranking.nemenyi, strict=True)
-    ]
-    columns = ("arms", "rank of the first", "rank of the second", "p (Nemenyi)")
-    return Table(title="Mean ranks compared", columns=columns, rows=rows)
