@@ -161,9 +161,9 @@ def draw_ranks(ranking: Ranking) -> Figure | None:
     axes.set_axis_off()
     line: dict[str, Any] = {"color": "black", "clip_on": False, "solid_capstyle": "butt"}
     axes.plot([1, count], [0, 0], linewidth=1.2, **line)
-    for rank in range(1, count + 1):
-        axes.plot([rank, rank], [0, -0.12], linewidth=1.2, **line)
-        axes.text(rank, -0.2, str(rank), ha="center", va="bottom")
+    for tick in range(1, count + 1):
+        axes.plot([tick, tick], [0, -0.12], linewidth=1.2, **line)
+        axes.text(tick, -0.2, str(tick), ha="center", va="bottom")
     for place, (arm, rank) in enumerate(zip(ranking.arms, ranking.ranks, strict=True)):
         left = place < rows
         row = depth + 0.55 * (place if left else count - 1 - place)

@@ -59,7 +59,8 @@ def pair_words(summary: Summary) -> str:
         return f"No two arms have {MIN_SEEDS} seeds done, so nothing is tested."
     found = sum(pair.verdict == "significant" for pair in tested)
     weak = sum((pair.smallest or 0) > LEVEL for pair in tested)
-    words = f"Of {len(tested)} differences tested, {found} significant."
+    verb = "is" if found == 1 else "are"
+    words = f"Of {len(tested)} differences tested, {found} {verb} significant."
     if weak:
         words += f" {weak} can't be, with so few seeds, however clear the difference is."
     able = [pair.smallest for pair in tested if pair.smallest and pair.smallest <= LEVEL]

@@ -212,11 +212,11 @@ def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def deviation_interval(values: Sequence[float]) -> tuple[float, float, float] | None:
-    """Standard deviation and its 95 % interval (χ², normal scores); None below `MIN_SEEDS`."""
+def deviation_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """95 % interval of the standard deviation (χ², normal scores); None below `MIN_SEEDS`."""
     if len(values) < MIN_SEEDS:
         return None
     deviation, freedom = float(np.std(values, ddof=1)), len(values) - 1
     quantiles = stats.chi2.ppf([1 - LEVEL / 2, LEVEL / 2], freedom)
     low, high = deviation * np.sqrt(freedom / quantiles)
-    return deviation, float(low), float(high)
+    return float(low), float(high)
