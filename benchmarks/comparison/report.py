@@ -137,7 +137,7 @@ def _differences(summary: Summary, pictures: _Pictures) -> Section:
 
 
 def _random_or_seed(summary: Summary) -> Section:
-    parts = [*spread_words(summary), spreads_table(summary)]
+    parts: list[Part] = [*spread_words(summary), spreads_table(summary)]
     return Section(title="Architecture or seed", parts=parts)
 
 
@@ -157,7 +157,7 @@ def _costs(summary: Summary, pictures: _Pictures) -> Section:
         otherwise="The size of no network is known.",
     )
     budget = budget_table(summary)
-    parts = [costs_table(summary), budget_words(summary), budget, anytime, sizes]
+    parts: list[Part | None] = [costs_table(summary), budget_words(summary), budget, anytime, sizes]
     return Section(title="Costs", parts=[part for part in parts if part is not None])
 
 
