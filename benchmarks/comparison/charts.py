@@ -11,6 +11,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import (
+    EngFormatter,
+    Formatter,
+    LogLocator,
+    NullFormatter,
+    StrMethodFormatter,
+)
 from numpy.typing import NDArray
 
 from benchmarks.comparison.arm_summary import BASELINE, KINDS, RANDOM_AVERAGE, SCORE, SEARCH
@@ -39,12 +46,10 @@ class Look(NamedTuple):
 def looks_of(summary: Summary) -> dict[str, Look]:
     """The look of every arm, which doesn't depend on how well it does."""
     looks: dict[str, Look] = {}
-    for kind in KINDS:
-        names = sorted(arm.arm for arm in summary.arms if arm.kind == kind)
-        colours = [GREY] * len(names) if kind == RANDOM_AVERAGE else itertools.cycle(COLOURS)
-        looks |= {
-            name: Look(colour, MARKERS[kind]) for name, colour in zip(names, colours, strict=False)
-        }
+    colours = itertools.cycle(COLOURS)
+    for arm in sorted(summary.arms, key=lambda arm: (KINDS.index(arm.kind), arm.arm)):
+        colour = GREY if arm.kind == RANDOM_AVERAGE else next(colours)
+        looks[arm.arm] = Look(colour, MARKERS[arm.kind])
     return looks
 
 
@@ -67,7 +72,8 @@ def draw_anytime(summary: Summary) -> Figure | None:
         axes.step(times, median, where="post", color=colour, linewidth=2, label=label)
         axes.plot(times[-1], median[-1], marker="o", color=colour)
         axes.fill_between(times, low, high, step="post", color=colour, alpha=0.18, linewidth=0)
-    axes.set(xscale="log", xlabel="search cost (device-seconds, logarithmic)")
+    axes.set_xlabel("search cost (device-seconds, logarithmic)")
+    _set_log_scale(axes, StrMethodFormatter("{x:,.10g}"))
     axes.set_ylabel("best validation score so far")
     axes.grid(alpha=0.25)
     _put_legend(axes, "arm (seeds)")
@@ -142,7 +148,8 @@ def draw_sizes(summary: Summary) -> Figure | None:
         axes.plot(*zip(*points, strict=True), label=arm.arm, markersize=6, alpha=0.85, **style)
     ring: dict[str, Any] = {"mfc": "none", "mec": "black", "linestyle": "none", "markersize": 11}
     axes.plot(*zip(*front, strict=True), "o", label="not dominated", **ring)
-    axes.set(xscale="log", xlabel="parameters (logarithmic)", ylabel=SCORE_LABEL)
+    axes.set(xlabel="parameters (logarithmic)", ylabel=SCORE_LABEL)
+    _set_log_scale(axes, EngFormatter(sep=""))
     axes.grid(alpha=0.25, which="both")
     _put_legend(axes, None)
     return figure
@@ -199,6 +206,14 @@ def _new_chart(height: float) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _set_log_scale(axes: Axes, formatter: Formatter) -> None:
+    """A logarithmic x axis with plain numbers at 1, 2 and 5 times powers of ten."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(formatter)
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _put_legend(axes: Axes, title: str | None) -> None:

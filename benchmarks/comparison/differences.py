@@ -90,5 +90,7 @@ def rank_words(summary: Summary) -> str:
         f"{probability(ranking.p)}; mean ranks {word}.{out}"
     )
     if ranking.critical_difference is None:
-        return f"{text} Nemenyi's test and its diagram take {MIN_BLOCKS} shared seeds."
+        return f"{text} Nemenyi's test and its diagram take {MIN_BLOCKS} shared seeds or more."
+    if ranking.p > LEVEL:
+        text += " What Nemenyi's test says of pairs is then no finding."
     return f"{text} Nemenyi's critical difference of mean ranks: {ranking.critical_difference:.2f}."

@@ -123,7 +123,7 @@ def _latex_text(text: str) -> str:
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1b1f24;
-  background: #fff; max-width: 62rem; margin: 0 auto; padding: 2rem 1.5rem 5rem; }
+  background: #fff; max-width: 66rem; margin: 0 auto; padding: 2rem 1.5rem 5rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 1rem; }
 h2 { font-size: 1.3rem; margin: 3rem 0 .6rem; padding-top: .6rem; border-top: 1px solid #d7dce1; }
 p { max-width: 46rem; margin: .6rem 0; }
@@ -134,17 +134,17 @@ nav a:hover, nav a:focus { text-decoration: underline; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums;
   border-top: 2px solid #1b1f24; border-bottom: 2px solid #1b1f24; }
 caption { text-align: left; font-weight: 600; padding-bottom: .4rem; }
-th, td { padding: .32rem .75rem; text-align: right; vertical-align: top; white-space: nowrap; }
+th, td { padding: .32rem .6rem; text-align: right; vertical-align: top; white-space: nowrap; }
 th { vertical-align: bottom; border-bottom: 1px solid #1b1f24; font-weight: 600;
   white-space: normal; }
 tbody tr + tr td { border-top: 1px solid #e8ebee; }
 .word { text-align: left; }
-td.word { white-space: normal; }
-td:first-child { white-space: nowrap; }
-td.long { white-space: normal; min-width: 16rem; overflow-wrap: anywhere; }
+th:first-child, td:first-child { padding-left: .2rem; }
+td.long { text-align: left; white-space: normal; min-width: 16rem; overflow-wrap: anywhere; }
 .note { color: #57606a; font-size: .85rem; }
 figure { margin: 1.6rem 0; }
 figure img { max-width: 100%; height: auto; }
+figure img[id^=genotype] { width: 46rem; }
 figcaption { color: #57606a; font-size: .88rem; max-width: 46rem; }
 @media print { body { max-width: none; padding: 0; } nav { display: none; }
   figure, tr { break-inside: avoid; } }

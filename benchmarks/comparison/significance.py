@@ -55,10 +55,14 @@ class Pair(NamedTuple):
     def verdict(self) -> str:
         """What may be said about the difference."""
         if self.adjusted is None or self.smallest is None:
-            return f"no test (fewer than {MIN_SEEDS} seeds)"
+            return f"fewer than {MIN_SEEDS} seeds"
         if self.smallest > LEVEL:
             return f"smallest possible p is {self.smallest:.4g}"
-        return "significant" if self.adjusted <= LEVEL else "not significant"
+        if self.adjusted <= LEVEL:
+            return "significant"
+        if self.p is not None and self.p <= self.smallest * (1 + 1e-9):
+            return "smallest possible p, but not significant among so many tests"
+        return "not significant"
 
 
 class Ranking(NamedTuple):

@@ -11,7 +11,10 @@ BUDGET_TOLERANCE = 0.15
 
 def number(value: float | None, digits: int = 4, sign: str = "") -> str:
     """A number with so many decimals, or what stands for an unknown one."""
-    return UNKNOWN if value is None else f"{value:{sign}.{digits}f}"
+    if value is None:
+        return UNKNOWN
+    text = f"{round(value, digits) + 0.0:{sign}.{digits}f}"  # adding 0 makes -0 a 0
+    return text.replace("-", "−")
 
 
 def seconds(value: float | None) -> str:
@@ -25,7 +28,7 @@ def probability(value: float | None) -> str:
     """A p-value."""
     if value is None:
         return UNKNOWN
-    return "< .0001" if value < 1e-4 else f"{value:.4f}"[value < 1 :]
+    return "< .0001" if value < 1e-4 else "1" if value > 0.99995 else f"{value:.4f}"[1:]
 
 
 def mean_deviation(spread: Spread) -> str:
@@ -68,14 +71,15 @@ def results_table(summary: Summary) -> Table:
             "95 % interval",
             "AUROC",
             "95 % interval",
-            "over random average (% AUPRC)",
-            "win/tie/loss",
+            "over random (%)",
+            "win/ tie/ loss",
             "mean rank",
         ),
         rows=rows,
         note=f"Means over the targets that can be scored; mean ± standard deviation over seeds, "
         f"with the percentile bootstrap interval of the mean ({RESAMPLES:,} draws, three seeds or "
-        f"more). Win/tie/loss: seeds against the arm {RANDOM_SEARCH}, differences in AUPRC below "
+        f"more). Over random: how much the mean AUPRC is above that of random architectures (the "
+        f"relative improvement of Yang et al., ICLR 2020). Win/tie/loss: seeds against the arm {RANDOM_SEARCH}, differences in AUPRC below "
         f"{TIE} being ties. Mean rank by AUPRC over the seeds that all ranked arms finished.",
     )
 
@@ -101,7 +105,7 @@ def medians_table(summary: Summary) -> Table:
             "median AUROC",
             "best seed (AUPRC)",
             "worst seed (AUPRC)",
-            "over random average (% AUROC)",
+            "AUROC over random (%)",
         ),
         rows=rows,
         note="Medians over targets; mean ± standard deviation over seeds.",
@@ -185,7 +189,7 @@ def budget_table(summary: Summary) -> Table | None:
     for arm in planned:
         ratio = budget_ratio(arm)
         word = UNKNOWN if ratio is None else "yes" if abs(ratio - 1) <= BUDGET_TOLERANCE else "no"
-        change = UNKNOWN if ratio is None else f"{100 * (ratio - 1):+.1f}"
+        change = number(None if ratio is None else 100 * (ratio - 1), 1, "+")
         rows.append((arm.arm, seconds(arm.costs.planned), seconds(arm.costs.search), change, word))
     return Table(
         title="Equal budget: planned and measured search cost",

@@ -76,8 +76,8 @@ def test_a_clear_winner_is_found():
 @pytest.mark.parametrize(
     ("count", "paired", "smallest", "verdict"),
     [
-        (2, True, None, "no test (fewer than 3 seeds)"),
-        (2, False, None, "no test (fewer than 3 seeds)"),
+        (2, True, None, "fewer than 3 seeds"),
+        (2, False, None, "fewer than 3 seeds"),
         (3, True, 0.25, "smallest possible p is 0.25"),
         (3, False, 0.1, "smallest possible p is 0.1"),
         (5, True, 0.0625, "smallest possible p is 0.0625"),
