@@ -1,5 +1,6 @@
 """What the runs of one arm say together."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -36,7 +37,7 @@ class Costs(NamedTuple):
     final: float | None
     total: float | None
     planned: float | None
-    spent: float
+    spent: float | None
 
 
 class Seed(NamedTuple):
@@ -146,10 +147,11 @@ def _costs(runs: Sequence[RunRecord], done: Sequence[RunRecord]) -> Costs:
     final = spread([record.final_seconds for record in done]).mean
     known = [value for value in (search, final) if value is not None]
     whole = final is not None and (search is not None or done[0].kind != SEARCH)
-    spent = (value for record in runs for value in (record.search_seconds, record.final_seconds))
+    times = [value for r in runs for value in (r.search_seconds, r.final_seconds)]
+    spent = [value for value in times if value is not None]
     planned = spread([record.planned_seconds for record in runs]).mean
     total = sum(known) if whole else None
-    return Costs(search, final, total, planned, sum(value or 0.0 for value in spent))
+    return Costs(search, final, total, planned, math.fsum(spent) if spent else None)
 
 
 def _improvement(

@@ -85,7 +85,8 @@ def spread_words(summary: Summary) -> list[str]:
             "No arm trains one architecture with several seeds, so the spread of seeds is not "
             "known; a baseline shows it."
         ]
-    return words + [_inside(average[0], own) for own in spreads if own.kind == SEARCH]
+    searches = [own for own in spreads if own.kind == SEARCH]
+    return [*words, _ranges_compared(average[0], searches)] if searches else words
 
 
 def _deviations_compared(average: ArmSpread, own: ArmSpread) -> str:
@@ -110,13 +111,14 @@ def _deviation(own: ArmSpread) -> str:
     return f"standard deviation {number(own.deviation)}, 95 % interval {interval(own.limits)}"
 
 
-def _inside(average: ArmSpread, own: ArmSpread) -> str:
+def _ranges_compared(average: ArmSpread, searches: list[ArmSpread]) -> str:
     low, high = min(average.scores), max(average.scores)
-    inside = sum(low <= score <= high for score in own.scores)
-    above = sum(score > high for score in own.scores)
-    below = len(own.scores) - inside - above
+    counts = []
+    for own in searches:
+        above = sum(score > high for score in own.scores)
+        below = sum(score < low for score in own.scores)
+        counts.append(f"{own.arm} {above}/{len(own.scores) - above - below}/{below}")
     return (
-        f"{own.arm}: of {len(own.scores)} networks {above} above, {inside} within and {below} "
-        f"below the range of {len(average.scores)} random architectures "
-        f"({number(low)}–{number(high)})."
+        "Found networks above/within/below the range of the random architectures "
+        f"({number(low)}–{number(high)}, {len(average.scores)} of them): {', '.join(counts)}."
     )

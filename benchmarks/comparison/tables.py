@@ -76,11 +76,12 @@ def results_table(summary: Summary) -> Table:
             "mean rank",
         ),
         rows=rows,
-        note=f"Means over the targets that can be scored; mean ± standard deviation over seeds, "
+        note="Means over the targets that can be scored; mean ± standard deviation over seeds, "
         f"with the percentile bootstrap interval of the mean ({RESAMPLES:,} draws, three seeds or "
-        f"more). Over random: how much the mean AUPRC is above that of random architectures (the "
-        f"relative improvement of Yang et al., ICLR 2020). Win/tie/loss: seeds against the arm {RANDOM_SEARCH}, differences in AUPRC below "
-        f"{TIE} being ties. Mean rank by AUPRC over the seeds that all ranked arms finished.",
+        "more). Over random: how much the mean AUPRC is above that of random architectures (the "
+        "relative improvement of Yang et al., ICLR 2020). Win/tie/loss: seeds against the arm "
+        f"{RANDOM_SEARCH}, differences in AUPRC below {TIE} being ties. Mean rank by AUPRC over "
+        "the seeds that all ranked arms finished.",
     )
 
 

@@ -63,9 +63,10 @@ def _leader(summary: Summary, first: ArmSummary) -> str:
     if not tested:
         return f"{text} With fewer than {MIN_SEEDS} seeds an arm, that may be chance: no test."
     found = [pair.second for pair in tested if pair.verdict == "significant"]
-    if not found:
-        return f"{text} It differs significantly from no other arm."
-    return f"{text} It differs significantly from {', '.join(found)}."
+    text += f" It differs significantly from {', '.join(found) or 'no other arm'}."
+    unclear = [pair.second for pair in tested if pair.verdict.startswith("smallest")]
+    few = f" For {', '.join(unclear)} there are too few seeds to tell." if unclear else ""
+    return text + few
 
 
 def budget_words(summary: Summary) -> str:
