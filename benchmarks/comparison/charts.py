@@ -15,7 +15,9 @@ from matplotlib.ticker import (
     EngFormatter,
     Formatter,
     LogLocator,
+    MaxNLocator,
     NullFormatter,
+    NullLocator,
     StrMethodFormatter,
 )
 from numpy.typing import NDArray
@@ -30,6 +32,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 MARKERS = {SEARCH: "o", BASELINE: "s", RANDOM_AVERAGE: "x"}
 GREY = "0.45"
 SCORE_LABEL = "test AUPRC (mean over targets)"
+SHORT_SCALE = 6
+"""Logarithmic scales that span no more than that have ticks at equal distances."""
 WIDTH = 8.5
 """Inches."""
 
@@ -209,9 +213,13 @@ def _new_chart(height: float) -> tuple[Figure, Axes]:
 
 
 def _set_log_scale(axes: Axes, formatter: Formatter) -> None:
-    """A logarithmic x axis with plain numbers at 1, 2 and 5 times powers of ten."""
+    """A logarithmic x axis with plain numbers: 1, 2 and 5 times powers of ten if it is long."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_xlim()
+    wide = high > SHORT_SCALE * low
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5))
+    if not wide:
+        axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(formatter)
     axes.xaxis.set_minor_formatter(NullFormatter())
 

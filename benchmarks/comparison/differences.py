@@ -31,7 +31,7 @@ def pairs_table(summary: Summary) -> Table:
         rows=rows,
         words=(0, 3, 7),
         note=f"Two-sided, exact where it can be counted; Holm's correction over all tests of this "
-        f"table; level {probability(LEVEL)}. Cliff's δ: +1 where every seed of the first arm is "
+        f"table; level {LEVEL}. Cliff's δ: +1 where every seed of the first arm is "
         "better than every seed of the second, 0 where neither is. “Smallest possible p” stands "
         "where so few seeds can't reach the level, however clear the difference is.",
     )

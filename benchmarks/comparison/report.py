@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from benchmarks.comparison.arm_summary import RANDOM_AVERAGE
 from benchmarks.comparison.charts import draw_anytime, draw_ranks, draw_seeds, draw_sizes
 from benchmarks.comparison.checklist import checklist, checklist_table
 from benchmarks.comparison.differences import pair_words, pairs_table, rank_words, ranks_table
@@ -165,7 +166,8 @@ def _genotypes(summary: Summary, pictures: _Pictures) -> Section:
     parts: list[Part] = []
     for record in best_genotypes(summary):
         assert record.genotype is not None
-        name, caption = f"genotype-{record.arm}", f"{record.arm}: found with seed {record.seed}."
+        number = "architecture" if record.kind == RANDOM_AVERAGE else "seed"
+        name, caption = f"genotype-{record.arm}", f"{record.arm}, {number} {record.seed}."
         try:
             genotype = read_genotype(record.genotype)
         except ValueError as error:
@@ -180,7 +182,12 @@ def _genotypes(summary: Summary, pictures: _Pictures) -> Section:
 
 def _set_up(facts: Mapping[str, object]) -> Section:
     rows = [
-        (name, value if isinstance(value, str) else json.dumps(value))
+        (
+            name,
+            value
+            if isinstance(value, str)
+            else json.dumps(value, sort_keys=True, ensure_ascii=False),
+        )
         for name, value in facts.items()
     ]
     table = Table(title="What is fixed", columns=("name", "value"), rows=rows, words=(0, 1))
