@@ -175,10 +175,11 @@ def cliffs_delta(x: ArrayLike, y: ArrayLike) -> float:
 def rank_arms(scores: Mapping[str, Scores]) -> Ranking:
     """Ranks arms within the seeds that all of them share; tests whether ranks differ by chance.
 
-    Arms with fewer than `MIN_SEEDS` scores don't take part, unless none has as many.
+    Arms with fewer than `MIN_SEEDS` scores don't take part, unless none has as many; then those
+    with most scores do.
     """
-    enough = {arm: own for arm, own in scores.items() if len(own) >= MIN_SEEDS}
-    enough = enough or {arm: own for arm, own in scores.items() if own}
+    least = min(MIN_SEEDS, max(map(len, scores.values()), default=0))
+    enough = {arm: own for arm, own in scores.items() if len(own) >= max(least, 1)}
     blocks = sorted(set.intersection(*(set(own) for own in enough.values()))) if enough else []
     if len(enough) < 2 or not blocks:
         return Ranking((), (), ())

@@ -80,15 +80,19 @@ def target_rows(rng, score):
     return tuple(rows)
 
 
-def comparison(seeds=5, *, folder=None, arms=tuple(MEANS), unfinished=True):
-    """Records of a whole comparison, some of its runs failed, diverged, running and missing."""
+def comparison(seeds=5, *, folder=None, drawn=("darts",), arms=tuple(MEANS), unfinished=True):
+    """Records of a whole comparison, some of its runs failed, diverged, running and missing.
+
+    Arms that are `drawn` have genotypes in `folder`.
+    """
     records = []
     for arm in arms:
         for seed in range(seeds if arm != "random_average" else 2 * seeds):
             rng = np.random.default_rng([7, seed, *map(ord, arm)])
             score = float(rng.normal(MEANS[arm], 0.004))
             targets = target_rows(rng, score)
-            records.append(done(arm, seed, score, folder=folder, targets=targets))
+            place = folder if arm in drawn else None
+            records.append(done(arm, seed, score, folder=place, targets=targets))
     if unfinished:
         reason = "train_genomicOSP_NAS.py left with exit code 2: --epochs 0: expected at least 1"
         records += [

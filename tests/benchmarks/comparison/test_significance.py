@@ -180,6 +180,19 @@ def test_only_complete_blocks_are_ranked():
     )
 
 
+def test_without_three_seeds_the_fullest_arms_are_ranked():
+    scores = {"a": arm(1, 2), "b": arm(2, 1), "c": arm(0), "d": {}}
+    ranking = rank_arms(scores)
+    assert (set(ranking.arms), ranking.ranks, ranking.blocks) == ({"a", "b"}, (1.5, 1.5), (0, 1))
+
+
+def test_a_p_as_small_as_can_be_is_told_from_no_difference():
+    scores = {str(i): arm(*(10 * i + seed for seed in range(6))) for i in range(4)}
+    assert {pair.verdict for pair in compare_pairs(scores)} == {
+        "smallest possible p, but not significant among so many tests"
+    }
+
+
 def test_intervals():
     assert bootstrap_interval([1, 2]) is None
     assert bootstrap_interval([3, 3, 3]) == (3, 3)
