@@ -77,9 +77,9 @@ def budget_words(summary: Summary) -> str:
     if not ratios:
         return "Planned and measured search costs can't be compared: one of them is not known."
     off = [
-        f"{arm} ({100 * (r - 1):+.1f} %)"
-        for arm, r in ratios.items()
-        if abs(r - 1) > BUDGET_TOLERANCE
+        f"{arm} ({number(100 * (ratio - 1), 1, '+')} %)"
+        for arm, ratio in ratios.items()
+        if abs(ratio - 1) > BUDGET_TOLERANCE
     ]
     if off:
         return f"The budget was not equal: beyond {limit} of the plan are {', '.join(off)}."
