@@ -3,7 +3,6 @@
 The same records give the same bytes, in whatever order they come.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +14,13 @@ from benchmarks.comparison.checklist import checklist, checklist_table
 from benchmarks.comparison.differences import pair_words, pairs_table, rank_words, ranks_table
 from benchmarks.comparison.page import Picture, Section, Table, to_html, to_latex, to_markdown
 from benchmarks.comparison.records import RunRecord
-from benchmarks.comparison.report_data import comparison_json, flatten, runs_csv, targets_csv
+from benchmarks.comparison.report_data import (
+    comparison_json,
+    flatten,
+    in_words,
+    runs_csv,
+    targets_csv,
+)
 from benchmarks.comparison.spreads import spread_words, spreads_table
 from benchmarks.comparison.summary import Summary, summarise
 from benchmarks.comparison.tables import (
@@ -181,15 +186,7 @@ def _genotypes(summary: Summary, pictures: _Pictures) -> Section:
 
 
 def _set_up(facts: Mapping[str, object]) -> Section:
-    rows = [
-        (
-            name,
-            value
-            if isinstance(value, str)
-            else json.dumps(value, sort_keys=True, ensure_ascii=False),
-        )
-        for name, value in facts.items()
-    ]
+    rows = [(name, in_words(value)) for name, value in facts.items()]
     table = Table(title="What is fixed", columns=("name", "value"), rows=rows, words=(0, 1))
     words = "Nothing is known of plan, machine, data and versions."
     return Section(title="Set-up", parts=[table] if rows else [words])

@@ -84,6 +84,17 @@ def flatten(facts: Mapping[str, object]) -> dict[str, object]:
     return found
 
 
+def in_words(value: Any) -> str:
+    """A plain value for a reader; mappings in order of name."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name} ({in_words(own)})" for name, own in sorted(value.items()))
+    if isinstance(value, list):
+        return ", ".join(map(in_words, value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "unknown" if value is None else str(value)
+
+
 def plain(value: Any) -> Any:
     """A value as JSON has it; what isn't finite is unknown."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

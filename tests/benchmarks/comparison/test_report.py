@@ -155,10 +155,12 @@ def test_a_lost_genotype_is_told(tmp_path):
 
 def test_facts_of_any_kind_are_shown(tmp_path):
     facts = {"machine": {"cores": 2, "gpus": ["a", "b"]}, "when": None, "x": float("inf")}
+    facts["plan"] = {"darts": {"flags": {"lr": 0.1, "epochs": 12}}}
     text = report(tmp_path, [], facts)["report.md"].decode()
     assert "| machine: cores | 2 |" in text
-    assert '| machine: gpus | \\["a", "b"\\] |' in text
-    assert "| x | null |" in text
+    assert "| machine: gpus | a, b |" in text
+    assert "| x | unknown |" in text
+    assert "| plan: darts | flags (epochs (12); lr (0.1)) |" in text
 
 
 def test_the_page_needs_no_network(written):
