@@ -15,6 +15,7 @@ from benchmarks.comparison.differences import pair_words, pairs_table, rank_word
 from benchmarks.comparison.page import Picture, Section, Table, to_html, to_latex, to_markdown
 from benchmarks.comparison.records import RunRecord
 from benchmarks.comparison.report_data import (
+    as_stored,
     comparison_json,
     flatten,
     in_words,
@@ -55,6 +56,7 @@ def write_report(records: Sequence[RunRecord], folder: Path, facts: Mapping[str,
         ValueError: the records contradict each other, or a file can't be written.
     """
     summary = summarise(records)
+    facts = as_stored(facts)
     known = flatten(facts)
     pictures = _Pictures(folder / PICTURES)
     sections = [

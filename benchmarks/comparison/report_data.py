@@ -73,10 +73,19 @@ def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
+def as_stored(facts: Mapping[str, object]) -> dict[str, Any]:
+    """Facts as a JSON file gives them back: the same ones before and after they were stored."""
+    return plain(json.loads(json.dumps(dict(facts), default=plain)))
+
+
 def flatten(facts: Mapping[str, object]) -> dict[str, object]:
-    """Facts by name, mappings within them one level down, in order of name."""
+    """Facts by name, mappings within them one level down, in order of name.
+
+    Args:
+        facts: as stored.
+    """
     found: dict[str, object] = {}
-    for name, value in sorted(plain(facts).items()):
+    for name, value in sorted(facts.items()):
         if isinstance(value, dict):
             found |= {f"{name}: {inner}": own for inner, own in sorted(value.items())}
         else:

@@ -6,7 +6,10 @@ import random
 import re
 import shutil
 import subprocess
+from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 from matplotlib.image import imread
 
@@ -117,6 +120,17 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
     random.Random(0).shuffle(records)
     assert report(tmp_path, records, dict(reversed(FACTS.items()))) == first
     assert {path: path.read_bytes() for path in (tmp_path / "pictures").iterdir()} == drawn
+
+
+class Cost(NamedTuple):
+    seconds: float
+    start: float
+
+
+def test_facts_are_the_same_before_and_after_they_are_stored(tmp_path):
+    facts = {"arms": {"darts": {"costs": {"alpha": Cost(0.5, 2)}, 3: Path("a")}}, "x": np.int64(1)}
+    stored = {"x": 1, "arms": {"darts": {"3": "a", "costs": {"alpha": [0.5, 2]}}}}
+    assert report(tmp_path, [], facts) == report(tmp_path, [], stored)
 
 
 def test_another_report_leaves_no_picture_of_the_last_one(tmp_path):
