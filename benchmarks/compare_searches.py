@@ -22,6 +22,7 @@ from benchmarks.comparison.one_run import FINISHED, Run, device_kind, read_state
 from benchmarks.comparison.options import Options
 from benchmarks.comparison.plan import Plan, fit, planned
 from benchmarks.comparison.records import RunRecord
+from benchmarks.comparison.report import write_report
 from benchmarks.comparison.tasks import Calibration, Execution, Task
 from benchmarks.comparison.work import Cost, Sizes
 from generalNAS_tools.runs.command import run_command
@@ -158,10 +159,6 @@ def report(records: Sequence[RunRecord], plan: Plan, folder: Path) -> None:
             log.warning("%s: %s (%s)", where, record.status, record.reason)
     done = sum(record.status == "done" for record in records)
     log.info("%d of %d runs are done, %d are not", done, len(records), len(records) - done)
-    try:
-        from benchmarks.comparison.report import write_report
-    except ImportError:  # the report is made by another part, which may not be there yet
-        return
     write_report(records, folder, {**plan.fixed, "threads": plan.threads, "arms": plan.arms})
 
 

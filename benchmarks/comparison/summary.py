@@ -26,8 +26,6 @@ from benchmarks.comparison.significance import (
 
 RANDOM_SEARCH = "random"
 """Arm that others are counted against."""
-TIE = 0.0005
-"""Scores closer than that are a tie: the third decimal doesn't tell them apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +92,12 @@ def non_dominated(records: Sequence[RunRecord]) -> list[RunRecord]:
 
 
 def count_wins(scores: Scores, others: Scores | None) -> tuple[int, int, int] | None:
-    """Wins, ties and losses over the seeds that both have; None where there are none."""
+    """Wins, ties (equal scores) and losses over shared seeds; None where there are none."""
     shared = sorted(set(scores) & set(others or {}))
     if others is None or not shared:
         return None
     differences = np.round([scores[seed] - others[seed] for seed in shared], DECIMALS)
-    wins, losses = int(np.sum(differences >= TIE)), int(np.sum(differences <= -TIE))
+    wins, losses = int(np.sum(differences > 0)), int(np.sum(differences < 0))
     return wins, len(shared) - wins - losses, losses
 
 

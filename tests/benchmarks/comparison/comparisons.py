@@ -56,15 +56,20 @@ def compare(toy, folder, **flags):
     """Runs a comparison in this process; gives the records and the lines of what ran."""
     module = importlib.import_module("benchmarks.compare_searches")
     processes, records = InProcess(), []
+    write = module.write_report
 
     def one_after_the_other(tasks, **_):
         for task in tasks:
             task.work(processes, "cpu")
 
+    def report(found, *rest):
+        records.extend(found)
+        write(found, *rest)
+
     with (
         mock.patch.object(sys, "argv", ["compare", *line_of(toy, folder, **flags)]),
         mock.patch.object(module, "run_here", one_after_the_other),
-        mock.patch.object(module, "report", lambda found, *_: records.extend(found)),
+        mock.patch.object(module, "write_report", report),
     ):
         module.main()
     return records, processes.lines

@@ -1,6 +1,7 @@
 """A comparison of real processes, killed as hard as can be, ends as one that nobody disturbed."""
 
 import contextlib
+import csv
 import os
 import signal
 import subprocess
@@ -50,8 +51,15 @@ def kill(number):
 
 
 def results(folder):
+    """All that the runs and the report hold, but times."""
     steps = sorted((folder / "runs").glob("*/seed-*/*/"))
-    return {str(path.relative_to(folder)): result(path) for path in steps}
+    found = {str(path.relative_to(folder)): result(path) for path in steps}
+    with (folder / "runs.csv").open() as file:
+        rows = [
+            {name: value for name, value in row.items() if "seconds" not in name}
+            for row in csv.DictReader(file)
+        ]
+    return found | {"runs.csv": rows, "targets.csv": (folder / "targets.csv").read_text()}
 
 
 def test_killed_comparisons_end_like_undisturbed_ones(toy, tmp_path):
