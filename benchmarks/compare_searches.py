@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from benchmarks.comparison.arms import RANDOM_AVERAGE, SEARCHES, kind_of_arm
+from benchmarks.comparison.arms import SEARCHES, kind_of_arm
 from benchmarks.comparison.cluster import run_on_slurm
 from benchmarks.comparison.collect import record_of
 from benchmarks.comparison.facts import data_flags, fixed_facts, frame_flags
@@ -21,7 +21,7 @@ from benchmarks.comparison.local import run_here
 from benchmarks.comparison.one_run import FINISHED, Run, device_kind, read_state, write_state
 from benchmarks.comparison.options import Options
 from benchmarks.comparison.plan import Plan, fit, planned
-from benchmarks.comparison.records import RunRecord
+from benchmarks.comparison.records import RANDOM_AVERAGE, SEARCH, RunRecord
 from benchmarks.comparison.report import write_report
 from benchmarks.comparison.tasks import Calibration, Execution, Task
 from benchmarks.comparison.work import Cost, Sizes
@@ -91,7 +91,7 @@ def add_arms(plan: Plan, names: Sequence[str], options: Options, *, sizes: Sizes
         arm, name = {"kind": task.run.kind, "flags": {}}, task.run.arm
         if state["status"] != "done":
             arm["reason"] = f"calibration: {state['reason']}"
-        elif task.run.kind == "search":
+        elif task.run.kind == SEARCH:
             costs = {kind: Cost(*values) for kind, values in state["costs"].items()}
             shape = fit(
                 SEARCHES[name],

@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.comparison.records import RunRecord
+from benchmarks.comparison.records import RANDOM_AVERAGE, SEARCH, RunRecord
 from benchmarks.comparison.significance import bootstrap_interval
 
-SEARCH, BASELINE, RANDOM_AVERAGE = "search", "baseline", "random_average"
-KINDS = (SEARCH, BASELINE, RANDOM_AVERAGE)
 STATUSES = ("done", "failed", "diverged", "running", "missing")
 SCORE = "test_auprc"
 """The score that tests, ranks and orders are made of."""

@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from baseline_models.networks import BASELINES
+from benchmarks.comparison.records import BASELINE, ONE_ARCHITECTURE, RANDOM_AVERAGE, SEARCH
 from benchmarks.comparison.work import Part, Shape, Sizes, training
 from randomSearch_and_Hyperband_Tools.halving import hyperband_plans, plan_epochs
 from randomSearch_and_Hyperband_Tools.osp_masks import planned_rounds
 
-RANDOM_AVERAGE = "random_average"
 FINAL, TEST = (f"generalNAS_tools/{name}_finalArchitecture.py" for name in ("train", "test"))
-BASELINE = "baseline_models/train_baseline.py"
+TRAIN_BASELINE = "baseline_models/train_baseline.py"
 ARCHIVE_KIND, PROPOSAL_KIND = "score", "proposal"
 """Kinds of work that no row of a history stands for: scoring a subnet, and choosing the next."""
 
@@ -133,8 +133,8 @@ def halving(scale: int, sizes: Sizes) -> list[Shape]:
         number = 2**iterations + scale - 1
         rungs = {"budget": budget, "iterations": iterations}
         (plan,) = hyperband_plans(number, **rungs, brackets=1)
-        # The cosine reaches beyond the last rung as far as in the seed's command: 20 for 9.
-        flags = {"num_samples": number, **rungs, "epochs": round(20 / 9 * plan[-1].epochs)}
+        # The cosine is as long as in the seed's command: 20 for three halvings of 3 epochs.
+        flags = {"num_samples": number, **rungs, "epochs": round(20 / 9 * budget * iterations)}
         shapes.append(Shape(flags, [training("candidate", plan_epochs(plan), sizes)]))
     return shapes
 
@@ -193,18 +193,19 @@ SEARCHES = {
 
 
 def kind_of_arm(name: str) -> str:
-    """What an arm is: "search", "baseline" or "random_average".
+    """What an arm is, one of `KINDS`.
 
     Raises:
         ValueError: there is no such arm.
     """
-    if name == RANDOM_AVERAGE:
-        return RANDOM_AVERAGE
+    drawn = (RANDOM_AVERAGE, ONE_ARCHITECTURE)
+    if name in drawn:
+        return name
     if name in SEARCHES:
-        return "search"
+        return SEARCH
     if name in BASELINES:
-        return "baseline"
-    expected = ", ".join([*SEARCHES, RANDOM_AVERAGE, *BASELINES])
+        return BASELINE
+    expected = ", ".join([*SEARCHES, *drawn, *BASELINES])
     raise ValueError(f"--methods, --baselines: no arm is called {name!r}; expected {expected}")
 
 

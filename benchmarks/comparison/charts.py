@@ -22,14 +22,21 @@ from matplotlib.ticker import (
 )
 from numpy.typing import NDArray
 
-from benchmarks.comparison.arm_summary import BASELINE, KINDS, RANDOM_AVERAGE, SCORE, SEARCH
+from benchmarks.comparison.arm_summary import SCORE
+from benchmarks.comparison.records import (
+    BASELINE,
+    KINDS,
+    ONE_ARCHITECTURE,
+    RANDOM_AVERAGE,
+    SEARCH,
+)
 from benchmarks.comparison.significance import Ranking
 from benchmarks.comparison.summary import Summary
 from generalNAS_tools.pictures.graph_drawing import DPI
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31")
 """Okabe and Ito's, with brown for their yellow, which is faint on white."""
-MARKERS = {SEARCH: "o", BASELINE: "s", RANDOM_AVERAGE: "x"}
+MARKERS = {SEARCH: "o", BASELINE: "s", RANDOM_AVERAGE: "x", ONE_ARCHITECTURE: "+"}
 GREY = "0.45"
 SCORE_LABEL = "test AUPRC (mean over targets)"
 SHORT_SCALE = 6
@@ -52,7 +59,7 @@ def looks_of(summary: Summary) -> dict[str, Look]:
     looks: dict[str, Look] = {}
     colours = itertools.cycle(COLOURS)
     for arm in sorted(summary.arms, key=lambda arm: (KINDS.index(arm.kind), arm.arm)):
-        colour = GREY if arm.kind == RANDOM_AVERAGE else next(colours)
+        colour = next(colours) if arm.kind in (SEARCH, BASELINE) else GREY
         looks[arm.arm] = Look(colour, MARKERS[arm.kind])
     return looks
 
@@ -113,7 +120,7 @@ def draw_seeds(summary: Summary) -> Figure | None:
         scores = [getattr(record, SCORE) for record in summary.finished(arm.arm)]
         if spread.interval:
             axes.plot(spread.interval, [row, row], color=look.colour, linewidth=7, alpha=0.25)
-        style: dict[str, Any] = {} if look.marker == "x" else {"markerfacecolor": "white"}
+        style: dict[str, Any] = {} if look.marker in "x+" else {"markerfacecolor": "white"}
         axes.plot(scores, [row] * len(scores), look.marker, color=look.colour, **style)
         if spread.mean is not None:
             axes.plot(spread.mean, row, "|", color=look.colour, markersize=19, markeredgewidth=2.5)

@@ -6,8 +6,9 @@ The questions are theirs in our words; what only the authors of a paper know is 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from benchmarks.comparison.arm_summary import SEARCH, ArmSummary
+from benchmarks.comparison.arm_summary import ArmSummary
 from benchmarks.comparison.page import Table
+from benchmarks.comparison.records import SEARCH
 from benchmarks.comparison.significance import MIN_SEEDS
 from benchmarks.comparison.summary import RANDOM_SEARCH, Summary
 from benchmarks.comparison.tables import BUDGET_TOLERANCE, budget_ratio

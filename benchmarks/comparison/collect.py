@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.comparison.calibration import Row, read_archive, read_history
 from benchmarks.comparison.one_run import Run, read_state
 from benchmarks.comparison.processes import SAVE
-from benchmarks.comparison.records import RunRecord
+from benchmarks.comparison.records import BASELINE, SEARCH, RunRecord
 from generalNAS_tools.training.metrics import DEEPSEA_CATEGORIES, DEEPSEA_TARGETS
 
 _SCORES = ("valid_auprc", "acc_valid")
@@ -31,7 +31,7 @@ def record_of(run: Run, planned: Mapping[str, float]) -> RunRecord:
     if status == "stopped":
         status, state["reason"] = "running", "stopped; the same command goes on"
     search = run.folder / "search"
-    searched = run.kind == "search" and run.genotype.exists()
+    searched = run.kind == SEARCH and run.genotype.exists()
     figures = _tested(run) if status == "done" else {}
     return RunRecord(
         arm=run.arm,
@@ -139,4 +139,4 @@ def _number(text: str | None) -> float | None:
 
 
 def _genotype(run: Run) -> Path | None:
-    return run.genotype if run.kind != "baseline" and run.genotype.exists() else None
+    return run.genotype if run.kind != BASELINE and run.genotype.exists() else None

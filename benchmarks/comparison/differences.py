@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-from benchmarks.comparison.arm_summary import RANDOM_AVERAGE
 from benchmarks.comparison.page import Table
+from benchmarks.comparison.records import BASELINE, SEARCH
 from benchmarks.comparison.significance import LEVEL, MIN_BLOCKS, MIN_SEEDS
 from benchmarks.comparison.summary import Summary
 from benchmarks.comparison.tables import number, probability
@@ -76,7 +76,7 @@ def pair_words(summary: Summary) -> str:
 def rank_words(summary: Summary) -> str:
     """What Friedman's test found, or why there is none."""
     ranking = summary.ranking
-    ranked = {arm.arm for arm in summary.arms if arm.kind != RANDOM_AVERAGE}
+    ranked = {arm.arm for arm in summary.arms if arm.kind in (SEARCH, BASELINE)}
     left = sorted(ranked - set(ranking.arms))
     out = f" Not ranked, for too few seeds: {', '.join(left)}." if left and ranking.arms else ""
     if len(ranking.arms) < 3:

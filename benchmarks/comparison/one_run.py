@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.comparison.arms import BASELINE, FINAL, RANDOM_AVERAGE, SEARCHES, TEST
+from benchmarks.comparison.arms import FINAL, SEARCHES, TEST, TRAIN_BASELINE
 from benchmarks.comparison.processes import SAVE, Processes, command_line
+from benchmarks.comparison.records import BASELINE, RANDOM_AVERAGE, SEARCH
 from generalNAS_tools.files.atomic_files import atomic_write
 from generalNAS_tools.files.genotype_files import write_genotype
 from generalNAS_tools.runs.command import pick_device
@@ -60,19 +61,19 @@ class Run:
     @property
     def genotype(self) -> Path:
         """The genotype file of the network that is trained to the end."""
-        if self.kind == RANDOM_AVERAGE:
-            return self.folder / "genotype.npy"
-        return self.folder / "search" / f"{SEARCHES[self.arm].method}_geno-{SAVE}.npy"
+        if self.kind == SEARCH:
+            return self.folder / "search" / f"{SEARCHES[self.arm].method}_geno-{SAVE}.npy"
+        return self.folder / "genotype.npy"
 
     @property
     def final(self) -> Path:
         """Folder of the final training."""
-        return self.folder / ("baseline" if self.kind == "baseline" else "final")
+        return self.folder / ("baseline" if self.kind == BASELINE else "final")
 
     @property
     def metrics(self) -> Path:
         """The file with the test's metrics."""
-        folder = self.final if self.kind == "baseline" else self.folder / "test"
+        folder = self.final if self.kind == BASELINE else self.folder / "test"
         return folder / f"metrics_test-{SAVE}.json"
 
 
@@ -96,9 +97,9 @@ def steps(run: Run, device: str) -> list[Step]:
     last = Step(
         "measure", ["-m", *command_line("benchmarks.comparison.measure", measure)], measured
     )
-    if run.kind == "baseline":
+    if run.kind == BASELINE:
         flags = {**run.data, "model": run.arm, **own("baseline")}
-        line = command_line(BASELINE, flags, run.more["baseline"])
+        line = command_line(TRAIN_BASELINE, flags, run.more["baseline"])
         return [Step("baseline", line, run.metrics), last]
     network = {**run.data, **run.frame}
     final = {**network, "genotype_file": run.genotype, **own("final")}
@@ -108,7 +109,7 @@ def steps(run: Run, device: str) -> list[Step]:
         Step("test", command_line(TEST, test), run.metrics),
         last,
     ]
-    if run.kind == RANDOM_AVERAGE:
+    if run.kind != SEARCH:
         return found
     search = {**network, **run.flags, **own("search")}
     line = command_line(SEARCHES[run.arm].script, search, run.more["search"])
@@ -126,9 +127,10 @@ def execute(run: Run, processes: Processes, device: str = "auto") -> dict[str, A
     if kind != run.device_kind:
         reason = f"kind of device: {kind} here, planned on {run.device_kind}"
         return write_state(run.folder, {"status": "failed", "reason": reason, "steps": done})
-    if run.kind == RANDOM_AVERAGE and not run.genotype.exists():
-        drawn = distinct_genotypes(np.random.default_rng(_ARCHITECTURES_SEED), run.seed + 1)
-        write_genotype(run.genotype, drawn[run.seed])
+    if run.kind not in (SEARCH, BASELINE) and not run.genotype.exists():
+        number = run.seed if run.kind == RANDOM_AVERAGE else 0
+        drawn = distinct_genotypes(np.random.default_rng(_ARCHITECTURES_SEED), number + 1)
+        write_genotype(run.genotype, drawn[number])
     for step in steps(run, device):
         if done.get(step.name, {}).get("status") == "done" and step.result.exists():
             continue

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from baseline_models.networks import BASELINES
-from benchmarks.comparison.arms import RANDOM_AVERAGE, SEARCHES
+from benchmarks.comparison.arms import SEARCHES
+from benchmarks.comparison.records import ONE_ARCHITECTURE, RANDOM_AVERAGE
 from benchmarks.comparison.work import UNITS
 from generalNAS_tools.runs.flags import flag, real, switch, whole
 from generalNAS_tools.runs.options import DataOptions, FrameOptions
@@ -18,8 +19,9 @@ class ComparisonOptions:
     title: ClassVar = None
     methods: str = flag(
         str,
-        ",".join([*SEARCHES, RANDOM_AVERAGE]),
-        f"searches, and {RANDOM_AVERAGE} (random architectures, trained, not searched)",
+        ",".join([*SEARCHES, RANDOM_AVERAGE, ONE_ARCHITECTURE]),
+        f"searches; {RANDOM_AVERAGE} (random architectures, trained, not searched); "
+        f"{ONE_ARCHITECTURE} (the first of these with every seed)",
     )
     baselines: str = flag(str, "", f"published networks: {', '.join(BASELINES)}")
     seeds: int = flag(whole(1), 5, "runs of every arm, with the seeds 0, 1, 2 ...")

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from benchmarks.comparison.arm_summary import RANDOM_AVERAGE
 from benchmarks.comparison.charts import draw_anytime, draw_ranks, draw_seeds, draw_sizes
 from benchmarks.comparison.checklist import checklist, checklist_table
 from benchmarks.comparison.differences import pair_words, pairs_table, rank_words, ranks_table
 from benchmarks.comparison.page import Picture, Section, Table, to_html, to_latex, to_markdown
-from benchmarks.comparison.records import RunRecord
+from benchmarks.comparison.records import RANDOM_AVERAGE, RunRecord
 from benchmarks.comparison.report_data import (
     as_stored,
     comparison_json,

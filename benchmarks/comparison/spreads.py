@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from benchmarks.comparison.arm_summary import BASELINE, RANDOM_AVERAGE, SCORE, SEARCH
+from benchmarks.comparison.arm_summary import SCORE
 from benchmarks.comparison.page import Table
+from benchmarks.comparison.records import BASELINE, ONE_ARCHITECTURE, RANDOM_AVERAGE, SEARCH
 from benchmarks.comparison.significance import MIN_SEEDS, deviation_interval
 from benchmarks.comparison.summary import Summary
 from benchmarks.comparison.tables import interval, number
@@ -23,13 +24,14 @@ _VARIES = {
     SEARCH: "searched architecture and seed",
     BASELINE: "seed alone",
     RANDOM_AVERAGE: "random architecture and seed",
+    ONE_ARCHITECTURE: "seed alone",
 }
 
 
 def spreads_of(summary: Summary) -> list[ArmSpread]:
-    """The spread of every arm with a result: random architectures, baselines, then searches."""
+    """The spread of every arm with a result: what isn't searched first."""
     found = []
-    for kind in (RANDOM_AVERAGE, BASELINE, SEARCH):
+    for kind in (RANDOM_AVERAGE, ONE_ARCHITECTURE, BASELINE, SEARCH):
         for arm in summary.arms:
             scores = tuple(getattr(record, SCORE) for record in summary.finished(arm.arm))
             if arm.kind == kind and scores:
@@ -78,12 +80,12 @@ def spread_words(summary: Summary) -> list[str]:
             "No random architecture was trained, so nothing tells how much of a score is the "
             f"architecture's. The arm {RANDOM_AVERAGE} does that."
         ]
-    baselines = [own for own in spreads if own.kind == BASELINE]
-    words = [_deviations_compared(average[0], own) for own in baselines]
+    fixed = [own for own in spreads if own.kind in (ONE_ARCHITECTURE, BASELINE)]
+    words = [_deviations_compared(average[0], own) for own in fixed]
     if not words:
         words = [
             "No arm trains one architecture with several seeds, so the spread of seeds is not "
-            "known; a baseline shows it."
+            f"known; the arm {ONE_ARCHITECTURE} shows it."
         ]
     searches = [own for own in spreads if own.kind == SEARCH]
     return [*words, _ranges_compared(average[0], searches)] if searches else words

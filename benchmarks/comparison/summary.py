@@ -6,15 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.comparison.arm_summary import (
-    KINDS,
-    RANDOM_AVERAGE,
     SCORE,
     STATUSES,
     ArmSummary,
     is_finished,
     summarise_arm,
 )
-from benchmarks.comparison.records import RunRecord
+from benchmarks.comparison.records import (
+    BASELINE,
+    KINDS,
+    ONE_ARCHITECTURE,
+    RANDOM_AVERAGE,
+    SEARCH,
+    RunRecord,
+)
 from benchmarks.comparison.significance import (
     DECIMALS,
     Pair,
@@ -35,8 +40,8 @@ class Summary:
     Attributes:
         records: all runs, in the order of the arms and seeds.
         arms: by mean `SCORE`, best first, those without a finished run last.
-        pairs: every two arms compared by `SCORE`.
-        ranking: of the arms but `random_average`, whose numbers are architectures, no seeds.
+        pairs: every two arms compared by `SCORE`; without `one_architecture`, no arm to win.
+        ranking: of searches and baselines; those of `random_average` are architectures, no seeds.
         non_dominated: finished runs that no other beats in `SCORE` with as few parameters.
     """
 
@@ -62,19 +67,21 @@ def summarise(records: Sequence[RunRecord]) -> Summary:
     scores = dict(sorted(found.items(), key=lambda item: _badness(item[1])))
     order = list(scores)
     ordered = sorted(records, key=lambda record: (order.index(record.arm), record.seed))
-    numbered = {record.arm for record in records if record.kind == RANDOM_AVERAGE}
-    ranking = rank_arms({arm: own for arm, own in scores.items() if arm not in numbered})
+    kinds = {record.arm: record.kind for record in records}
+    ranked = {arm: own for arm, own in scores.items() if kinds[arm] in (SEARCH, BASELINE)}
+    paired = {arm: own for arm, own in scores.items() if kinds[arm] != ONE_ARCHITECTURE}
+    ranking = rank_arms(ranked)
     ranks = dict(zip(ranking.arms, ranking.ranks, strict=True))
     average = [record for record in ordered if record.kind == RANDOM_AVERAGE]
     arms = []
     for arm, own in scores.items():
         runs = [record for record in ordered if record.arm == arm]
-        against = scores.get(RANDOM_SEARCH) if arm not in {RANDOM_SEARCH, *numbered} else None
+        against = scores.get(RANDOM_SEARCH) if arm in ranked and arm != RANDOM_SEARCH else None
         arms.append(summarise_arm(runs, average, count_wins(own, against), ranks.get(arm)))
     return Summary(
         records=tuple(ordered),
         arms=tuple(arms),
-        pairs=tuple(compare_pairs(scores, unpaired=sorted(numbered))),
+        pairs=tuple(compare_pairs(paired, unpaired=sorted(set(paired) - set(ranked)))),
         ranking=ranking,
         non_dominated=tuple(non_dominated(ordered)),
     )

@@ -9,6 +9,7 @@ from benchmarks.comparison.arms import SEARCHES
 from benchmarks.comparison.calibration import CALIBRATED, costs_of
 from benchmarks.comparison.one_run import Run, device_kind, execute, read_state, write_state
 from benchmarks.comparison.processes import SAVE, Processes, command_line
+from benchmarks.comparison.records import SEARCH
 from benchmarks.comparison.work import Sizes
 
 
@@ -74,7 +75,7 @@ class Calibration:
     def work(self, processes: Processes, device: str) -> None:
         """Runs the script and reads its history; every second epoch is validated."""
         run, before = self.run, read_state(self.folder)
-        line = self._line(device) if run.kind == "search" else []
+        line = self._line(device) if run.kind == SEARCH else []
         state: dict[str, Any] = {"device": device_kind(device), "line": list(map(str, line))}
         if before.get("status") == "done" and before.get("line") == state["line"]:
             return

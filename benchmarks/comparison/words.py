@@ -2,20 +2,21 @@
 
 import math
 
-from benchmarks.comparison.arm_summary import (
+from benchmarks.comparison.arm_summary import SCORE, STATUSES, ArmSummary
+from benchmarks.comparison.records import (
+    BASELINE,
     KINDS,
+    ONE_ARCHITECTURE,
     RANDOM_AVERAGE,
-    SCORE,
     SEARCH,
-    STATUSES,
-    ArmSummary,
+    RunRecord,
 )
-from benchmarks.comparison.records import RunRecord
 from benchmarks.comparison.significance import MIN_SEEDS
 from benchmarks.comparison.summary import Summary
 from benchmarks.comparison.tables import BUDGET_TOLERANCE, budget_ratio, number
 
-_PLURAL = {"search": "searches", "baseline": "baselines"}
+_PLURAL = {SEARCH: "searches", BASELINE: "baselines"}
+_UNCOUNTED = {RANDOM_AVERAGE: "random architectures", ONE_ARCHITECTURE: "one architecture again"}
 
 
 def headline(summary: Summary) -> list[str]:
@@ -40,9 +41,7 @@ def headline(summary: Summary) -> list[str]:
 def _what_ran(summary: Summary) -> str:
     kinds = [(kind, sum(arm.kind == kind for arm in summary.arms)) for kind in KINDS]
     named = [
-        "random architectures"
-        if kind == RANDOM_AVERAGE
-        else f"{count} {kind if count == 1 else _PLURAL[kind]}"
+        _UNCOUNTED.get(kind) or f"{count} {kind if count == 1 else _PLURAL[kind]}"
         for kind, count in kinds
         if count
     ]

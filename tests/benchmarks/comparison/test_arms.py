@@ -8,8 +8,10 @@ from benchmarks.comparison.arms import SEARCHES, all_shapes, kind_of_arm
 from benchmarks.comparison.calibration import kinds_of
 from benchmarks.comparison.plan import TOLERANCE, fit, planned
 from benchmarks.comparison.work import UNITS, Cost, Part, Shape, Sizes, amount, training
+from randomSearch_and_Hyperband_Tools.halving import halving_plan, plan_epochs
 from tests.scripts.in_process import ROOT
 
+SEED_HALVINGS = plan_epochs(halving_plan(25, budget=3, iterations=3))
 SIZES = Sizes(num_train=100_000, num_valid=4000, batch_size=64, num_steps=1000)
 
 
@@ -44,7 +46,11 @@ def test_what_an_arm_is():
         ("osp", 95, {"budget": 5, "pretrain_epochs": 10, "epochs": 60, "num_ops": 7}),
         ("bonas", 180, {"epochs": 60, "bo_sample_num": 60, "train_supernet_epochs": 15}),
         ("random", 140, {"num_samples": 20, "epochs": 7}),
-        ("hyperband", 129, {"num_samples": 25, "budget": 3, "iterations": 3, "epochs": 20}),
+        (
+            "hyperband",
+            SEED_HALVINGS,
+            {"num_samples": 25, "budget": 3, "iterations": 3, "epochs": 20},
+        ),
     ],
 )
 def test_the_commands_of_the_seed_are_among_the_shapes(name, epochs, flags):
