@@ -55,21 +55,18 @@ class InProcess:
 def compare(toy, folder, **flags):
     """Runs a comparison in this process; gives the records and the lines of what ran."""
     module = importlib.import_module("benchmarks.compare_searches")
-    processes, records = InProcess(), []
-    write = module.write_report
+    processes, write, reports = InProcess(), module.write_report, []
 
     def one_after_the_other(tasks, **_):
         for task in tasks:
             task.work(processes, "cpu")
 
-    def report(found, *rest):
-        records.extend(found)
-        write(found, *rest)
-
     with (
         mock.patch.object(sys, "argv", ["compare", *line_of(toy, folder, **flags)]),
         mock.patch.object(module, "run_here", one_after_the_other),
-        mock.patch.object(module, "write_report", report),
+        mock.patch.object(module, "write_report", lambda *given: reports.append(given)),
     ):
         module.main()
-    return records, processes.lines
+    if reports:  # written here, as matplotlib keeps frames and thereby main's lock
+        write(*reports[0])
+    return reports[0][0] if reports else [], processes.lines

@@ -10,7 +10,7 @@ from generalNAS_tools.files.genotype_files import read_genotype
 from tests.benchmarks.comparison.comparisons import compare
 from tests.scripts.runs import Toy
 
-ARMS = {"methods": "darts,random,random_average", "baselines": "DanQ"}
+ARMS = {"methods": "darts,random,random_average,one_architecture", "baselines": "DanQ"}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,8 @@ def test_every_run_is_done_and_measured(done):
         (arm, kind, seed)
         for arm, kind in (
             ("darts", "search"), ("random", "search"),
-            ("random_average", "random_average"), ("DanQ", "baseline"),
+            ("random_average", "random_average"), ("one_architecture", "one_architecture"),
+            ("DanQ", "baseline"),
         )
         for seed in (0, 1)
     ]  # fmt: skip
@@ -73,7 +74,7 @@ def test_records_hold_what_the_test_wrote(done):
 
 def test_the_test_set_is_read_once_per_finished_network(done):
     _, _, lines = done
-    assert len(words(lines, "test_finalArchitecture.py")) == 6
+    assert len(words(lines, "test_finalArchitecture.py")) == 8
     assert len(words(lines, "train_baseline.py")) == 2
     assert len(words(lines, "train_genomicDARTS.py")) == 1 + 2  # the calibration, two seeds
 
@@ -91,8 +92,23 @@ def test_all_found_networks_are_trained_alike(done):
 
 def test_random_architectures_are_drawn_apart(done):
     _, records, _ = done
-    drawn = {read_genotype(r.genotype).to_json() for r in records if r.kind == "random_average"}
-    assert len(drawn) == 2
+    drawn = genotypes(records, "random_average")
+    assert drawn[0] != drawn[1]
+    assert genotypes(records, "one_architecture") == [drawn[0]] * 2
+
+
+def genotypes(records, arm):
+    return [read_genotype(r.genotype).to_json() for r in records if r.arm == arm]
+
+
+def test_one_architecture_differs_by_its_seed_alone(done):
+    _, records, _ = done
+    first, again, other = (
+        next(r for r in records if (r.arm, r.seed) == run)
+        for run in (("random_average", 0), ("one_architecture", 0), ("one_architecture", 1))
+    )
+    assert first.test_auprc == again.test_auprc != other.test_auprc
+    assert again.parameters == other.parameters
 
 
 def test_the_plan_gives_all_searches_the_budget(done):

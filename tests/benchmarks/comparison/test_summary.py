@@ -91,6 +91,14 @@ def test_the_non_dominated_set():
     assert [record.seed for record in summarise(records).non_dominated] == [0, 2, 4]
 
 
+def test_one_architecture_is_no_arm_to_win():
+    records = runs("darts", 0.3, 0.4) + runs("random", 0.2, 0.3) + runs("one_architecture", 0.9)
+    summary = summarise(records)
+    assert set(summary.ranking.arms) == {"darts", "random"}
+    assert [pair[:2] for pair in summary.pairs] == [("darts", "random")]
+    assert arms(summary)["one_architecture"].against_random is None
+
+
 def test_validation_alone_picks_the_network_that_is_drawn(tmp_path):
     records = runs("darts", 0.1, 0.2, 0.3, folder=tmp_path)
     records[1] = replace(records[1], valid_auprc=0.9)
