@@ -31,7 +31,7 @@ from benchmarks.comparison.tables import (
     results_table,
     unfinished_table,
 )
-from benchmarks.comparison.words import best_genotypes, budget_words, headline
+from benchmarks.comparison.words import best_genotypes, headline
 from generalNAS_tools.files.atomic_files import atomic_write
 from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.pictures.pictures import draw_genotype, save_figure
@@ -163,8 +163,7 @@ def _costs(summary: Summary, pictures: _Pictures) -> Section:
         "Every finished network. Ringed and joined: no network with as few parameters is better.",
         otherwise="The size of no network is known.",
     )
-    budget = budget_table(summary)
-    parts: list[Part | None] = [costs_table(summary), budget_words(summary), budget, anytime, sizes]
+    parts: list[Part | None] = [costs_table(summary), budget_table(summary), anytime, sizes]
     return Section(title="Costs", parts=[part for part in parts if part is not None])
 
 

@@ -35,7 +35,7 @@ def headline(summary: Summary) -> list[str]:
             f"{len(better)} of {len(searches)} searches find networks whose mean AUPRC is above "
             f"that of random architectures{names}."
         )
-    return words
+    return [*words, budget_words(summary)] if searches else words
 
 
 def _what_ran(summary: Summary) -> str:
