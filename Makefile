@@ -65,8 +65,8 @@ control: $(VENV)/installed
 YEAST := --train_directory=data/yeast/train.mat --valid_directory=data/yeast/valid.mat --test_directory=data/yeast/test.mat
 compare: $(VENV)/installed
 	$(BIN)/python benchmarks/compare_searches.py $(YEAST) --save_dir=results/compare \
-		--methods=darts,hyperband,random,random_average --baselines=DanQ --seeds=2 --budget=40 \
-		--init_channels=4 --layers=2 --batch_size=32 --num_steps=4 --calibration_steps=4 --workers=2 \
+		--methods=darts,hyperband,random,random_average --baselines=DanQ --seeds=2 --budget=30 \
+		--init_channels=4 --layers=2 --batch_size=32 --num_steps=3 --calibration_steps=3 --workers=2 \
 		--search_flags="--clip=1 --cnn_lr=0.1" --baseline_flags="--epochs=6 --num_steps=30" \
 		--final_flags="--epochs=6 --num_steps=30 --clip=1 --cnn_lr=0.1 --drop_path_prob=0.1"
 
