@@ -65,7 +65,7 @@ def looks_of(summary: Summary) -> dict[str, Look]:
 
 
 def draw_anytime(summary: Summary) -> Figure | None:
-    """Best validation score against device-seconds: median of the seeds, and a quartile band."""
+    """Best validation AUPRC against device-seconds: median of the seeds, and a quartile band."""
     curves = {
         arm.arm: [r.anytime for r in summary.records if r.arm == arm.arm and r.anytime]
         for arm in summary.arms
@@ -85,7 +85,7 @@ def draw_anytime(summary: Summary) -> Figure | None:
         axes.fill_between(times, low, high, step="post", color=colour, alpha=0.18, linewidth=0)
     axes.set_xlabel("search cost (device-seconds, logarithmic)")
     _set_log_scale(axes, StrMethodFormatter("{x:,.10g}"))
-    axes.set_ylabel("best validation score so far")
+    axes.set_ylabel("best validation AUPRC so far")
     axes.grid(alpha=0.25)
     _put_legend(axes, "arm (seeds)")
     return figure

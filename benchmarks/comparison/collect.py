@@ -15,9 +15,6 @@ from benchmarks.comparison.processes import SAVE
 from benchmarks.comparison.records import BASELINE, SEARCH, RunRecord
 from generalNAS_tools.training.metrics import DEEPSEA_CATEGORIES, DEEPSEA_TARGETS
 
-_SCORES = ("valid_auprc", "acc_valid")
-"""Columns that tell how good a search's networks are, the first that there is."""
-
 
 def record_of(run: Run, planned: Mapping[str, float]) -> RunRecord:
     """The record of a run, whatever became of it.
@@ -102,17 +99,14 @@ def _targets(metrics: Mapping[str, Any], labels: Path) -> tuple[dict[str, Any], 
 
 
 def _anytime(folder: Path) -> tuple[tuple[float, float], ...]:
-    """(device-seconds, best score so far) whenever something was scored."""
+    """(device-seconds, best validation AUPRC so far) whenever something was validated."""
     rows = read_history(folder)
     clock = list(accumulate(float(row["seconds"]) for row in rows))
-    points = _scored_later(folder, rows, clock)
-    if not points:
-        column = next((name for name in _SCORES if any(row.get(name) for row in rows)), "")
-        points = [
-            (seconds, float(row[column]))
-            for seconds, row in zip(clock, rows, strict=True)
-            if row.get(column)
-        ]
+    points = _scored_later(folder, rows, clock) or [
+        (seconds, float(row["valid_auprc"]))
+        for seconds, row in zip(clock, rows, strict=True)
+        if row["valid_auprc"]
+    ]
     best = accumulate((score for _, score in points), max)
     return tuple(zip((seconds for seconds, _ in points), best, strict=True))
 
@@ -126,7 +120,8 @@ def _scored_later(
     for entry in read_archive(folder):
         iteration = str(entry["iteration"])
         since[iteration] += entry["seconds"]
-        points.append((ends[iteration] + since[iteration], entry["score"]))
+        if entry["auprc"] is not None:
+            points.append((ends[iteration] + since[iteration], entry["auprc"]))
     return points
 
 

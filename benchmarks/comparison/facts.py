@@ -1,6 +1,7 @@
 """What must not differ between the runs of one comparison."""
 
 import hashlib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from benchmarks.comparison.processes import ROOT
 from benchmarks.comparison.work import Sizes
 from generalNAS_tools.data.deepsea_data import check_alike, load_splits, open_split
 from generalNAS_tools.runs.flags import as_config
+from generalNAS_tools.runs.options import FrameOptions
 
-FRAME = ("init_channels", "layers", "dropoutx", "dropouth")
+FRAME = tuple(field.name for field in fields(FrameOptions))
 _PATHS = ("train_directory", "valid_directory", "test_directory", "cache_dir")
 _OUTSIDE = {"tests", "benchmarks", "data", "results", "build", "docs"}
 

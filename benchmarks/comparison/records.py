@@ -31,7 +31,7 @@ class RunRecord:
         test_loss, test_auroc, test_auprc: Of the test set; means over the scorable targets.
         test_auroc_median, test_auprc_median: Medians over the same targets.
         targets: Per target its number, category, positives, AUROC and AUPRC in the test set.
-        anytime: (device-seconds, best validation score so far), in order of time.
+        anytime: (device-seconds, best validation AUPRC so far), in order of time.
         genotype: Genotype file of a search's result.
     """
 

@@ -152,7 +152,7 @@ def _costs(summary: Summary, pictures: _Pictures) -> Section:
     anytime = pictures.chart(
         draw_anytime(summary),
         "anytime",
-        "Best validation score of a search so far: median over seeds, and the band between the "
+        "Best validation AUPRC of a search so far: median over seeds, and the band between the "
         "quartiles. Searches score what they train (a supernet, a subnet, a candidate), so levels "
         "of different searches are not the same thing; the shape of each curve is.",
         otherwise="No run wrote how its validation score developed.",
