@@ -113,7 +113,7 @@ def test_a_cancelled_job_is_counted_and_sent_again(node, toy, tmp_path):
     assert f"job {job} ended without a result" in said
     assert "0 of 1 runs are done, 1 are not" in said
     driver = begin(node, toy, tmp_path, **only)
-    assert driver.wait(PATIENCE) == 0
+    assert driver.wait(3 * PATIENCE) == 0
     assert "1 of 1 runs are done, 0 are not" in (tmp_path / "said.txt").read_text()
 
 
