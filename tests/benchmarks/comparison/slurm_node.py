@@ -77,6 +77,9 @@ def one_node(folder):
         yield {"SLURM_CONF": str(configuration), "PATH": _PATH}
     finally:
         tell("scancel", "--user=root", check=False)
+        end = time.monotonic() + 30  # a step that outlives its node would drain the next one
+        while tell("squeue", "--noheader", check=False) and time.monotonic() < end:
+            time.sleep(0.5)
         pids = [folder / "slurmd.pid", folder / "slurmctld.pid"]
         for path in [*pids, *([munge / "munged.pid"] if ours else [])]:
             with contextlib.suppress(OSError, ValueError):
