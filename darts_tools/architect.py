@@ -12,7 +12,7 @@ from generalNAS_tools.data.deepsea_data import Batch, PackedSplit, epoch_indices
 from generalNAS_tools.files.checkpoints import random_states, set_random_states
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.training.optimizers import clip_gradients
 from generalNAS_tools.training.train_step import bce_loss, weight_loss
 

@@ -14,7 +14,8 @@ from generalNAS_tools.data.deepsea_data import open_split
 from generalNAS_tools.files.model_files import load_final_model
 from generalNAS_tools.runs.command import pick_device, run_command
 from generalNAS_tools.runs.flags import flag, parse_options
-from generalNAS_tools.runs.options import LoopOptions, StrandOptions, TrainingOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
+from generalNAS_tools.runs.options import StrandOptions, TrainingOptions
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import open_log
 from generalNAS_tools.training.prediction_report import (

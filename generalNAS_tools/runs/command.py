@@ -17,10 +17,10 @@ from generalNAS_tools.data.deepsea_data import Splits, load_splits
 from generalNAS_tools.files.progress import STDERR, keep_descriptors
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.flags import as_config
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import (
     DataOptions,
     FrameOptions,
-    LoopOptions,
     RunOptions,
     SearchOptions,
     SupernetOptions,

@@ -237,9 +237,8 @@ class RunDirectory(Position):
                 raise self._not_finite(f"the state of the {name} is not finite")
 
     def _not_finite(self, what: str) -> Diverged:
-        own = ("rhn_lr", "cnn_lr", "learning_rate")
-        names = ("adamw_lr",) if self.config.get("optimizer") == "adamw" else own
-        flags = " or ".join(f"--{name}" for name in (*names, "clip") if name in self.config)
+        names = ("rhn_lr", "cnn_lr", "adamw_lr", "learning_rate", "clip")
+        flags = " or ".join(f"--{name}" for name in names if name in self.config)
         return Diverged(
             f"epoch {len(self.history) + 1}: {what}; the run stops, {self._checkpoint} holds the "
             f"last good state, if any; try --restart with a lower {flags or 'learning rate'}"

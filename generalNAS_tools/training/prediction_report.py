@@ -9,7 +9,7 @@ from torch import nn
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, is_reverse_complement_doubled
 from generalNAS_tools.files.model_files import FinalModel
-from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.training.metrics import (

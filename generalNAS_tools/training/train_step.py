@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
-from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.training.optimizers import clip_gradients
 
 Forward = Callable[[Tensor], NetworkOutput]

@@ -10,7 +10,8 @@ from darts_tools.architect import Architect
 from generalNAS_tools.data.deepsea_data import Batch, PackedSplit
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.runs.options import Clipping, LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
+from generalNAS_tools.runs.options import Clipping
 from generalNAS_tools.search_space.edge_masks import full_masks
 from generalNAS_tools.training.train_step import weight_step
 from tests.toy_bundle import toy_arrays, write_v5

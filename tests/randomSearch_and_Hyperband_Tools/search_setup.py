@@ -10,7 +10,8 @@ import torch
 from generalNAS_tools.data.deepsea_data import load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.command import Setup
-from generalNAS_tools.runs.options import LengthOptions, LoopOptions, RunOptions, WeightOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
+from generalNAS_tools.runs.options import LengthOptions, RunOptions, WeightOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
 from randomSearch_and_Hyperband_Tools.sampling_options import SamplingOptions
 from tests.toy_bundle import write_toy_bundle

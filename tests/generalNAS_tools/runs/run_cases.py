@@ -9,7 +9,7 @@ from torch import nn
 
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
-from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
 
 CPU = torch.device("cpu")

@@ -15,10 +15,10 @@ from generalNAS_tools.runs.flags import (
     switch,
     whole,
 )
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import (
     Clipping,
     DataOptions,
-    LoopOptions,
     RunOptions,
     TrainingOptions,
     WeightOptions,

@@ -9,7 +9,7 @@ from generalNAS_tools.files.checkpoints import load_weights, save_weights
 from generalNAS_tools.runs.options import ModelOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.training import final_training, training_epoch
-from generalNAS_tools.training.train_loop import EpochMetrics
+from generalNAS_tools.training.epoch_metrics import EpochMetrics
 from tests.generalNAS_tools.runs.run_cases import MemorySplit, Network, loop_options, run_directory
 
 BETTER = [0.9, 0.5, 0.7, 0.6, 0.4, 0.8]
