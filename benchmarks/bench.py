@@ -1,7 +1,7 @@
 """How fast the project is, as ratios to its plain form, measured interleaved in one process.
 
 The plain form (`networks/plain_network`, `tests/plain_forms`) is what one would write first: a
-module per primitive and edge, loops over time steps and nodes. Prints a table and writes bench.json.
+module per primitive and edge, loops over time steps and nodes. Prints a table, writes bench.json.
 """
 
 import json
