@@ -67,7 +67,7 @@ def load_model(
     plain: bool = False,
     device: str = "cpu",
 ) -> TrainedModel:
-    """Reads a trained network, searched or baseline, in evaluation mode.
+    """Reads a trained network, searched or baseline: in evaluation mode, its weights frozen.
 
     Args:
         path: a model (.pth) of train_finalArchitecture.py or train_baseline.py. Nothing in it is
@@ -97,7 +97,7 @@ def load_model(
         sizes = {"seq_size": options.seq_size, "num_targets": options.num_targets}
     targets = _targets(state.get("targets"), sizes["num_targets"], path)
     model = TrainedModel(network, **sizes, targets=targets, probabilities=probabilities)
-    return model.to(pick_device(device)).eval()
+    return model.to(pick_device(device)).eval().requires_grad_(False)
 
 
 def _targets(names: Any, num_targets: int, path: str | os.PathLike[str]) -> tuple[str, ...] | None:
