@@ -26,7 +26,7 @@ class PlainLSTM(nn.LSTM):
         """The states (B, H) after each input (B, C)."""
         weights = [f"{kind}_{side}{suffix}" for kind in ("weight", "bias") for side in ("ih", "hh")]
         w_input, w_hidden, *biases = map(self.get_parameter, weights)
-        state = cell = inputs[0].new_zeros(len(inputs[0]), self.hidden_size)
+        state = cell = inputs[0].new_zeros(inputs[0].shape[0], self.hidden_size)
         states = []
         for x in inputs:
             gates = x @ w_input.T + state @ w_hidden.T + sum(biases)
