@@ -11,6 +11,7 @@ FLOORS = {
     "samplers": 3,
     "data_generators": 2,
     "opendomain_utils": 2,
+    "generalNAS_tools.load_model": 2,
     "darts_tools": 1,
     "randomSearch_and_Hyperband_Tools": 1,
     "BONAS_search_space": 1,
