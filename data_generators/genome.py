@@ -1,6 +1,7 @@
 """Sequences out of FASTA files, as codes of bases; needs pysam, which is optional."""
 
 import gzip
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -143,24 +144,33 @@ def _bytes(text: str) -> Any:
     return np.frombuffer(text.encode("latin-1"), np.uint8)
 
 
-def _check_fasta(path: str) -> bool:
-    """Checks what can be seen at both ends; whether it is compressed."""
-    check_file(path, _KIND)
-    if Path(path).stat().st_size == 0:
-        raise ValueError(f"{path}: no sequence in it; expected {_KIND}")
+def check_bgzip(path: str, kind: str) -> bool:
+    """Whether a file is compressed, by bgzip and up to its end.
+
+    Raises:
+        ValueError: it is missing, truncated or compressed by gzip; expected was a `kind`.
+    """
+    check_file(path, kind)
     with open(path, "rb") as file:
         head = file.read(16)
-        file.seek(-min(len(_BGZIP_END), Path(path).stat().st_size), 2)
+        file.seek(-min(len(_BGZIP_END), file.seek(0, os.SEEK_END)), os.SEEK_END)
         tail = file.read()
     compressed = head[:2] == b"\x1f\x8b"
     if compressed and head[12:14] != b"BC":
-        raise ValueError(f"{path}: compressed by gzip; expected {_KIND} (gunzip it, then bgzip)")
+        raise ValueError(f"{path}: compressed by gzip; expected {kind} (gunzip it, then bgzip)")
     if compressed and tail != _BGZIP_END:
-        raise ValueError(f"{path}: truncated (bgzip's last block is missing); expected {_KIND}")
+        raise ValueError(f"{path}: truncated (bgzip's last block is missing); expected {kind}")
+    return compressed
+
+
+def _check_fasta(path: str) -> bool:
+    """Checks how it begins and ends; whether it is compressed."""
+    compressed = check_bgzip(path, _KIND)
     with reading(path, _KIND), (gzip.open if compressed else open)(path, "rb") as file:
         first = file.read(1)
     if first != b">":
-        raise ValueError(f"{path}: does not begin with '>'; expected {_KIND}")
+        what = "does not begin with '>'" if first else "no sequence in it"
+        raise ValueError(f"{path}: {what}; expected {_KIND}")
     return compressed
 
 

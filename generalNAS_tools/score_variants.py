@@ -36,7 +36,7 @@ class VariantOptions:
     """Where the variants are."""
 
     title: ClassVar = "variants"
-    vcf: str = flag(str, ..., "VCF or BCF file, also gzipped")
+    vcf: str = flag(str, ..., "VCF file, plain or bgzipped, or BCF file")
     genome: str = flag(str, ..., "their genome as FASTA, plain or bgzipped")
 
 

@@ -83,7 +83,7 @@ def _npz(file: IO[bytes], targets: Sequence[str]) -> Iterator[Append]:
 
     yield append
     arrays = {name: np.concatenate(part) for name, part in parts.items()}
-    np.savez(file, targets=np.array(targets), **arrays)
+    np.savez(file, targets=np.array(targets), **arrays)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_generators.genome import Genome, encode, import_pysam
+from data_generators.genome import Genome, check_bgzip, encode, import_pysam
 from data_generators.peaks import check_chromosomes
 from data_generators.planted_motifs import Codes
-from generalNAS_tools.files.atomic_files import check_file, reading
+from generalNAS_tools.files.atomic_files import reading
 
 log = logging.getLogger(__name__)
-_KIND = "a VCF or BCF file with variants"
+_KIND = "a VCF file (plain or compressed by bgzip) or BCF file with variants"
 _BASES = set("ACGTRYSWKMBDHVN")
 
 
@@ -126,7 +126,7 @@ def allele_windows(variant: Variant, genome: Genome, seq_size: int) -> tuple[Cod
 def _alleles(path: str) -> Iterator[Variant]:
     """All alternative alleles of a file, without one the text "."."""
     pysam = import_pysam()
-    check_file(path, _KIND)
+    check_bgzip(path, _KIND)
     with reading(path, _KIND):
         file = pysam.VariantFile(path)
     with file:
