@@ -1,5 +1,7 @@
 """A small searched network on disk, and its answers by plain forward passes of letters."""
 
+import functools
+
 import numpy as np
 import torch
 
@@ -16,21 +18,29 @@ COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
 
 def write_model(path, *, network=None, seq_size=SEQ_SIZE, targets=TARGETS):
-    """Writes the network, by default one whose answers differ strongly between sequences."""
-    options = NetworkOptions(seq_size, len(targets), 2, 2)
-    if network is None:
-        torch.manual_seed(0)
-        network = FinalNetwork(EXAMPLE, options)
-        with torch.no_grad():
-            for _ in range(40):  # the running statistics follow
-                x = torch.eye(4)[torch.randint(4, (64, seq_size))].transpose(1, 2)
-                network(x)
-            head = network.network.head[-1]
-            head.weight *= 1000
-            head.bias -= network.eval()(x).logits.mean(0)
-    state = {"trained": {}, "weights": network.state_dict(), "targets": list(targets)}
-    save_weights(path, describe(EXAMPLE, options) | state)
+    """Writes a network of the `frame`."""
+    state = {"trained": {}, "weights": (network or strong_network()).state_dict()}
+    save_weights(path, describe(EXAMPLE, frame(seq_size, targets)) | state | {"targets": targets})
     return path
+
+
+def frame(seq_size, targets):
+    return NetworkOptions(seq_size, len(targets), 2, 2)
+
+
+@functools.cache
+def strong_network():
+    """One whose answers differ strongly between sequences."""
+    torch.manual_seed(0)
+    network = FinalNetwork(EXAMPLE, frame(SEQ_SIZE, TARGETS))
+    with torch.no_grad():
+        for _ in range(40):  # the running statistics follow
+            x = torch.eye(4)[torch.randint(4, (64, SEQ_SIZE))].transpose(1, 2)
+            network(x)
+        head = network.network.head[-1]
+        head.weight *= 1000
+        head.bias -= network.eval()(x).logits.mean(0)
+    return network
 
 
 def logits(path, texts):
