@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from baseline_models.networks import build_baseline
+from baseline_models.plain_lstm import unroll_lstm
 from generalNAS_tools.files.checkpoints import load_weights
 from generalNAS_tools.files.model_files import final_model, with_weights
+from generalNAS_tools.networks.plain_network import PlainFinalNetwork, take_weights
 from generalNAS_tools.runs.command import pick_device
 
 _FROM_ACGT = (0, 2, 1, 3)
@@ -26,7 +28,7 @@ class TrainedModel(nn.Module):
         seq_size: L, in bp.
         num_targets: number of outputs.
         targets: their names; None where the file has none.
-        probabilities: whether it gives probabilities in place of logits.
+        probabilities: makes them of logits, if they are wanted.
     """
 
     order: Tensor
@@ -43,7 +45,7 @@ class TrainedModel(nn.Module):
         super().__init__()
         self.network = network
         self.seq_size, self.num_targets, self.targets = seq_size, num_targets, targets
-        self.probabilities = probabilities
+        self.probabilities = nn.Sigmoid() if probabilities else nn.Identity()
         self.register_buffer("order", torch.tensor(_FROM_ACGT), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,19 +57,24 @@ class TrainedModel(nn.Module):
         if x.dim() != 3 or x.shape[1] != len(_FROM_ACGT) or x.shape[2] != self.seq_size:
             raise ValueError(f"x has shape {tuple(x.shape)}; expected (N, 4, {self.seq_size})")
         output = self.network(x.index_select(1, self.order))
-        logits = output if isinstance(output, Tensor) else output.logits
-        return logits.sigmoid() if self.probabilities else logits
+        return self.probabilities(output if isinstance(output, Tensor) else output.logits)
 
 
 def load_model(
-    path: str | os.PathLike[str], *, probabilities: bool = False, device: str = "cpu"
+    path: str | os.PathLike[str],
+    *,
+    probabilities: bool = False,
+    plain: bool = False,
+    device: str = "cpu",
 ) -> TrainedModel:
-    """Reads a trained network, searched or baseline, in evaluation mode.
+    """Reads a trained network, searched or baseline: in evaluation mode, its weights frozen.
 
     Args:
         path: a model (.pth) of train_finalArchitecture.py or train_baseline.py. Nothing in it is
             ever executed.
         probabilities: give probabilities in place of logits.
+        plain: build it of ordinary modules, see `plain_network`: slower, equal to rounding, and
+            every nonlinearity is a module that can be hooked.
         device: cpu, cuda, cuda:1 ... or auto.
 
     Raises:
@@ -82,12 +89,15 @@ def load_model(
         network = with_weights(
             lambda: build_baseline(state["baseline"], **sizes), state.get("weights"), path
         )
+        network = unroll_lstm(network) if plain else network
     else:
-        network, _, options, _ = final_model(state, path)
+        network, genotype, options, _ = final_model(state, path)
+        if plain:
+            network = take_weights(PlainFinalNetwork(genotype, options), network)
         sizes = {"seq_size": options.seq_size, "num_targets": options.num_targets}
     targets = _targets(state.get("targets"), sizes["num_targets"], path)
     model = TrainedModel(network, **sizes, targets=targets, probabilities=probabilities)
-    return model.to(pick_device(device)).eval()
+    return model.to(pick_device(device)).eval().requires_grad_(False)
 
 
 def _targets(names: Any, num_targets: int, path: str | os.PathLike[str]) -> tuple[str, ...] | None:

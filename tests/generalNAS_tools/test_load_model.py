@@ -3,15 +3,13 @@
 import pytest
 import torch
 
-from baseline_models.networks import BASELINES, build_baseline
+from baseline_models.networks import BASELINES
 from generalNAS_tools.files.checkpoints import load_weights, save_weights
-from generalNAS_tools.files.model_files import describe
 from generalNAS_tools.load_model import load_model
-from generalNAS_tools.networks.final_network import FinalNetwork
-from generalNAS_tools.networks.frame import NetworkOptions
-from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE
+from generalNAS_tools.networks.rhn.cells import VariationalDropout
+from tests.generalNAS_tools.model_cases import TARGETS, logits, write_model
 
-SEQ_SIZE, TARGETS = 170, ["one", "two", "three"]
+SEQ_SIZE = 170
 
 
 def one_hot(text, order):
@@ -19,37 +17,10 @@ def one_hot(text, order):
     return torch.tensor([[[float(base == letter) for base in text] for letter in order]])
 
 
-def searched():
-    """A searched network whose statistics have moved, and what its file says of it."""
-    options = NetworkOptions(SEQ_SIZE, len(TARGETS), 2, 3)
-    network = FinalNetwork(EXAMPLE, options)
-    with torch.no_grad():
-        network(torch.rand(4, 4, SEQ_SIZE))
-    return network.eval(), describe(EXAMPLE, options)
-
-
-def baseline(name):
-    size = {"seq_size": SEQ_SIZE, "num_targets": len(TARGETS)}
-    return build_baseline(name, **size).eval(), {"baseline": name, **size}
-
-
-def write(path, network, description, **more):
-    save_weights(path, {**description, "trained": {}, "weights": network.state_dict(), **more})
-    return path
-
-
 @pytest.fixture(scope="module", params=["searched", "DeepSEA", "DanQ"])
 def case(request, tmp_path_factory):
-    torch.manual_seed(0)
-    network, description = searched() if request.param == "searched" else baseline(request.param)
     path = tmp_path_factory.mktemp("model") / "arch.pth"
-    return network, write(path, network, description, targets=TARGETS)
-
-
-def logits(network, x):
-    with torch.no_grad():
-        output = network(x)
-    return output if isinstance(output, torch.Tensor) else output.logits
+    return write_model(path, request.param, SEQ_SIZE, targets=TARGETS), path
 
 
 def test_channels_are_those_of_the_field(case):
@@ -57,7 +28,8 @@ def test_channels_are_those_of_the_field(case):
     text = "ACGTTGCANNACGGGTTACA" * 8 + "ACGTACGTAC"
     model = load_model(path)
     assert not model.training
-    assert torch.equal(logits(model, one_hot(text, "ACGT")), logits(network, one_hot(text, "AGCT")))
+    found, expected = logits(model, one_hot(text, "ACGT")), logits(network, one_hot(text, "AGCT"))
+    torch.testing.assert_close(found, expected)
 
 
 def test_probabilities_are_the_sigmoid(case):
@@ -80,10 +52,25 @@ def test_gradients_reach_the_input(case):
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_is_read(name, tmp_path):
-    network, description = baseline(name)
-    model = load_model(write(tmp_path / "m.pth", network, description))
+    network = write_model(tmp_path / "m.pth", name, SEQ_SIZE)
+    model = load_model(tmp_path / "m.pth")
     assert type(model.network) is type(network)
     assert model.targets is None
+
+
+@pytest.mark.parametrize("name", ["searched", *BASELINES])
+def test_the_plain_form_gives_the_same_from_modules(name, tmp_path):
+    write_model(tmp_path / "m.pth", name, SEQ_SIZE)
+    model, plain = (load_model(tmp_path / "m.pth", plain=plain) for plain in (False, True))
+    x = torch.rand(3, 4, SEQ_SIZE)
+    torch.testing.assert_close(logits(plain, x), logits(model, x), rtol=1e-5, atol=1e-5)
+    leaves = {type(part) for part in plain.modules() if not list(part.children())}
+    ours = {kind for kind in leaves if not kind.__module__.startswith("torch.nn.")}
+    assert ours <= {VariationalDropout}  # which does nothing in evaluation
+
+
+def test_weights_are_frozen(case):
+    assert not any(weight.requires_grad for weight in load_model(case[1]).parameters())
 
 
 @pytest.mark.parametrize("shape", [(4, SEQ_SIZE), (2, SEQ_SIZE, 4), (2, 4, SEQ_SIZE - 1)])
@@ -111,7 +98,8 @@ def test_another_shape_is_refused(case, shape):
     ],
 )
 def test_a_wrong_baseline_is_refused(tmp_path, change, message):
-    path = write(tmp_path / "wrong.pth", *baseline("DeepSEA"))
+    path = tmp_path / "wrong.pth"
+    write_model(path, "DeepSEA", SEQ_SIZE)
     save_weights(path, load_weights(path) | change)
     with pytest.raises(ValueError, match=message) as error:
         load_model(path)

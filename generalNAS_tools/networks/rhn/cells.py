@@ -42,7 +42,7 @@ class VariationalDropout(nn.Module):
         return x.new_empty(x.shape[1:]).bernoulli_(1 - self.rate).div_(1 - self.rate)
 
 
-class _RHN(nn.Module):
+class RHN(nn.Module):
     """Parameters, dropout and the input's part, common to both cells.
 
     Args:
@@ -83,7 +83,7 @@ class _RHN(nn.Module):
             )
 
 
-class SearchRHN(_RHN):
+class SearchRHN(RHN):
     """RHN cell of the supernet: every node mixes all its active edges.
 
     Gradients of weights that need none are not computed, so an alpha step should switch off
@@ -93,12 +93,14 @@ class SearchRHN(_RHN):
     Args:
         hidden_size: H.
         mask: (36, 5), primitives that exist; edges with none but `none` are never computed.
-        dropout: rates `dropoutx` and `dropouth`, see `_RHN`.
+        dropout: rates `dropoutx` and `dropouth`, see `RHN`.
 
     Attributes:
         running_mean: of the BatchNorm that all states share, (H,); its variance likewise.
         num_batches_tracked: how many states the running statistics average.
         momentum: weight of a new state in them; None for their average.
+        batch_statistics: normalise by the batch in evaluation mode too, and leave the running
+            statistics alone.
     """
 
     running_mean: Tensor
@@ -109,6 +111,7 @@ class SearchRHN(_RHN):
         super().__init__(hidden_size, **dropout)
         self.mask = _checked(mask, "mask")
         self.momentum: float | None = 0.1
+        self.batch_statistics = False
         self.register_buffer("running_mean", torch.zeros(hidden_size))
         self.register_buffer("running_var", torch.ones(hidden_size))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
@@ -148,21 +151,26 @@ class SearchRHN(_RHN):
         return run(SearchRecurrence, inputs._replace(mixing=weights, norm=norm))
 
     def _norm(self, steps: int, batch: int) -> Norm:
-        if self.training and batch < 2:
+        by_batch = self.training or self.batch_statistics
+        if by_batch and batch < 2:
             raise ValueError(f"a batch of {batch} has no batch statistics; expected 2 sequences")
         seen = int(self.num_batches_tracked) if self.momentum is None else 0
         if self.training:
             self.num_batches_tracked.add_(STATES * steps)
-        return Norm(self.running_mean, self.running_var, self.momentum, seen, self.training)
+            return Norm(self.running_mean, self.running_var, self.momentum, seen, True)
+        mean, var = self.running_mean, self.running_var
+        if by_batch:
+            mean, var = mean.clone(), var.clone()  # the kernel updates what it is given
+        return Norm(mean, var, self.momentum, seen, by_batch)
 
 
-class FinalRHN(_RHN):
+class FinalRHN(RHN):
     """RHN cell of a final network: one predecessor and one activation per node.
 
     Args:
         hidden_size: H.
         genes: eight pairs (activation, state).
-        dropout: rates `dropoutx` and `dropouth`, see `_RHN`.
+        dropout: rates `dropoutx` and `dropouth`, see `RHN`.
     """
 
     def __init__(self, hidden_size: int, genes: Sequence[Gene], **dropout: float) -> None:
