@@ -50,8 +50,10 @@ def main() -> None:
     options = parse_options(Options, __doc__)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     out = Path(options.answers.out)
-    if out.suffix == ".tsv" or not options.answers.targets:
-        raise ValueError(f"--out {out}: expected --targets, and a file .npz, .h5 or .hdf5")
+    if not options.answers.targets:
+        raise ValueError("--targets: expected at least one")
+    if out.suffix == ".tsv":
+        raise ValueError(f"{out}: no table of lines; expected a file .npz, .h5 or .hdf5")
     predictor = Predictor.open(options.answers)
     with (
         open_windows(options.source, predictor.seq_size) as windows,

@@ -3,11 +3,12 @@
 python generalNAS_tools/score_variants.py --model=... --vcf=... --genome=... --out=scores.tsv
 """
 
+import heapq
 import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, NamedTuple
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
@@ -26,9 +27,25 @@ from generalNAS_tools.inference.variants import (
     read_variants,
 )
 from generalNAS_tools.runs.command import run_command
-from generalNAS_tools.runs.flags import flag, parse_options
+from generalNAS_tools.runs.flags import flag, parse_options, whole
 
 log = logging.getLogger("score_variants")
+
+
+class Scored(NamedTuple):
+    """A line of the summary: a variant and the target of its largest difference."""
+
+    chromosome: str
+    position: int
+    name: str
+    reference: str
+    alternative: str
+    ref_match: bool
+    target: str
+    reference_probability: float
+    alternative_probability: float
+    difference: float
+    log_odds_ratio: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +55,7 @@ class VariantOptions:
     title: ClassVar = "variants"
     vcf: str = flag(str, ..., "VCF file, plain or bgzipped, or BCF file")
     genome: str = flag(str, ..., "their genome as FASTA, plain or bgzipped")
+    top: int = flag(whole(1), 1000, "variants in the summary, those of the largest effects")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,19 +79,18 @@ def main() -> None:
         variants = progress_bar(
             read_variants(path, genome, predictor.seq_size), total=total, unit="variant"
         )
+        strongest: list[Scored] = []
         with open_table(out, predictor.targets) as append, open_table(summary) as append_summary:
-            strongest = []
             for batch in batched(variants, predictor.batch_size):
-                strongest.append(score(batch, genome, predictor, append))
-            columns = {name: np.concatenate([s[name] for s in strongest]) for name in strongest[0]}
-            order = np.argsort(-np.abs(columns["difference"]), kind="stable")
-            append_summary({name: values[order] for name, values in columns.items()})
+                strongest += score(batch, genome, predictor, append)
+                strongest = heapq.nlargest(options.variants.top, strongest, key=effect)
+            append_summary(dict(zip(Scored._fields, zip(*strongest, strict=True), strict=True)))
     log.info("wrote %s and, by the largest effect, %s", out, summary)
 
 
 def score(
     batch: list[Variant], genome: Genome, predictor: Predictor, append: Append
-) -> dict[str, Any]:
+) -> list[Scored]:
     """Scores some variants, appends them to the table and gives each one's largest difference."""
     windows = [allele_windows(variant, genome, predictor.seq_size) for variant in batch]
     before, after = (predictor.log_odds(np.stack(codes)) for codes in zip(*windows, strict=True))
@@ -83,13 +100,23 @@ def score(
         "difference": expit(after) - expit(before),
         "log_odds_ratio": after - before,
     }
-    keys = dict(zip(Variant._fields, map(np.array, zip(*batch, strict=True)), strict=True))
-    keys["ref_match"] = np.array([matches(variant, genome) for variant in batch])
-    append({**keys, **answers})
+    keys = dict(zip(Variant._fields, zip(*batch, strict=True), strict=True))
+    ref_match = [matches(variant, genome) for variant in batch]
+    append({**keys, "ref_match": ref_match, **answers})
     largest = np.abs(answers["difference"]).argmax(1)
-    rows = np.arange(len(batch))
-    chosen = {name: values[rows, largest] for name, values in answers.items()}
-    return {**keys, "target": np.array(predictor.targets)[largest], **chosen}
+    chosen = np.stack([values[np.arange(len(batch)), largest] for values in answers.values()], 1)
+    names = (predictor.targets[column] for column in largest)
+    return [
+        Scored(*variant, match, name, *values)
+        for variant, match, name, values in zip(
+            batch, ref_match, names, chosen.tolist(), strict=True
+        )
+    ]
+
+
+def effect(scored: Scored) -> float:
+    """The size of a variant's effect."""
+    return abs(scored.difference)
 
 
 if __name__ == "__main__":

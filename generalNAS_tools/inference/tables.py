@@ -11,12 +11,12 @@ from typing import IO, Any
 
 import h5py
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from generalNAS_tools.files.atomic_files import atomic_write, check_writable
 
-Columns = Mapping[str, ArrayLike]
-"""Some rows: (N,) what says which row it is, (N, T) and (N, T, ...) answers, by name."""
+Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
+"""Some rows by name: sequences (N,) say which rows, arrays (N, T) or (N, T, ...) are answers."""
 Append = Callable[[Columns], None]
 
 
@@ -50,9 +50,8 @@ def _tsv(file: IO[bytes], targets: Sequence[str]) -> Iterator[Append]:
     names = [" ".join(name.split()) for name in targets]
 
     def append(columns: Columns) -> None:
-        arrays = {name: np.asarray(values) for name, values in columns.items()}
-        keys = {name: values for name, values in arrays.items() if values.ndim == 1}
-        answers = {name: values for name, values in arrays.items() if values.ndim > 1}
+        answers = {name: values for name, values in columns.items() if np.ndim(values[0])}
+        keys = {name: values for name, values in columns.items() if name not in answers}
         wide = len(answers) == 1
         if not file.tell():
             header = [*keys, *(names if wide else ["target", *answers] if answers else [])]
@@ -62,14 +61,14 @@ def _tsv(file: IO[bytes], targets: Sequence[str]) -> Iterator[Append]:
                 _write_line(file, [*row, *(v for table in answers.values() for v in table[number])])
                 continue
             for column, target in enumerate(names):
-                values = [table[number, column] for table in answers.values()]
+                values = [table[number][column] for table in answers.values()]
                 _write_line(file, [*row, target, *values])
 
     yield append
 
 
 def _write_line(file: IO[bytes], values: Sequence[Any]) -> None:
-    texts = (f"{v:.6g}" if isinstance(v, np.floating) else str(v) for v in values)
+    texts = (f"{v:.6g}" if isinstance(v, float | np.floating) else str(v) for v in values)
     file.write(("\t".join(texts) + "\n").encode())
 
 

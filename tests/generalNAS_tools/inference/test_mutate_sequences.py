@@ -107,7 +107,7 @@ def test_a_picture_per_target_of_the_first_windows(files):
 @pytest.mark.parametrize(
     ("content", "more", "message"),
     [
-        (None, ["--out=out.tsv"], "--out out.tsv: expected --targets, and a file .npz, .h5"),
+        (None, ["--out=out.tsv"], "out.tsv: no table of lines; expected a file .npz, .h5 or .hdf5"),
         (None, ["--targets", "four"], "--targets four: "),
         (b"", [], "x.fa: no sequence in it"),
         (b">a\nACGT\n", [], "x.fa: a has 4 bp; the model takes 40 bp"),
@@ -123,7 +123,7 @@ def test_bad_input_is_one_line(files, content, more, message):
 def test_targets_must_be_chosen(files):
     line = [f"--model={files / 'model.pth'}", f"--fasta={files / 'x.fa'}"]
     outcome = run("mutate_sequences", *line, f"--out={files / 'out.npz'}")
-    assert "expected --targets, and" in refused(files, outcome)
+    assert "--targets: expected at least one" in refused(files, outcome)
 
 
 def trained_network(motif, *, seq_size=100, steps=80):

@@ -146,6 +146,12 @@ def test_chosen_targets_by_name_or_number(files):
     np.testing.assert_allclose(answers(rows, ["three", "one"]), expected, rtol=2e-4)
 
 
+def test_a_name_of_several_columns_is_one_column(files):
+    write_model(files / "model.pth", targets=["0\tREST, on either strand", "1\tb", "c"])
+    assert predict(files, "--targets", "0", "c").code == 0
+    assert list(read_tsv(files / "out.tsv")[0])[3:] == ["0 REST, on either strand", "c"]
+
+
 def test_small_probabilities_keep_their_digits(files):
     expected = logits(files / "model.pth", SEQUENCES.values())
     predict(files)

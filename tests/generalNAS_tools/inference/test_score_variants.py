@@ -157,6 +157,9 @@ def test_the_summary_has_the_largest_effect_first(files):
         (key, target) for key, (_, target) in sorted(effects.items(), key=lambda i: -abs(i[1][0]))
     ]
     assert list(summary[0]) == list(rows[0])
+    assert score(files, None, "--batch_size=2", "--top=3").code == 0
+    top = read_tsv(files / "out.summary.tsv")
+    assert [row["position"] for row in top] == [row["position"] for row in summary[:3]]
 
 
 def test_other_forms_of_the_file_and_the_table(files):
