@@ -3,9 +3,12 @@ import gzip
 import h5py
 import numpy as np
 import pytest
+import torch
 
+from baseline_models.networks import build_baseline
 from data_generators.peaks import Region
 from generalNAS_tools.files import atomic_files
+from generalNAS_tools.files.checkpoints import save_weights
 from generalNAS_tools.inference.windows import region_starts, tile
 from tests.data_generators.own_data import random_sequence, write_fasta
 from tests.generalNAS_tools.inference.small_model import (
@@ -150,6 +153,21 @@ def test_a_name_of_several_columns_is_one_column(files):
     write_model(files / "model.pth", targets=["0\tREST, on either strand", "1\tb", "c"])
     assert predict(files, "--targets", "0", "c").code == 0
     assert list(read_tsv(files / "out.tsv")[0])[3:] == ["0 REST, on either strand", "c"]
+
+
+def test_a_baseline_without_names_answers_too(files):
+    torch.manual_seed(0)
+    size = {"seq_size": 150, "num_targets": 2}
+    network = build_baseline("DanQ", **size).eval()
+    state = {"baseline": "DanQ", **size, "trained": {}, "weights": network.state_dict()}
+    save_weights(files / "model.pth", state)
+    text = random_sequence(RNG, 150)
+    write_fasta(files / "x.fa", {"s": text})
+    assert predict(files).code == 0
+    expected = probabilities(files / "model.pth", [text])
+    np.testing.assert_allclose(
+        answers(read_tsv(files / "out.tsv"), ["0", "1"]), expected, rtol=2e-4
+    )
 
 
 def test_small_probabilities_keep_their_digits(files):
