@@ -1,12 +1,15 @@
 """The code of docs/using_a_network.md, block after block, on a small network."""
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from tests.generalNAS_tools.model_cases import TARGETS, write_model
+from tests.generalNAS_tools.model_cases import TARGETS, logits, write_model
 
 PAGE = Path(__file__).parents[2] / "docs" / "using_a_network.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), flags=re.DOTALL)
@@ -32,7 +35,11 @@ def test_a_model_tells_its_sizes_and_targets(capsys):
 
 
 def test_the_code_of_the_page_runs(tmp_path):
-    for module in ["onnxscript", *(module for block in BLOCKS for module in modules(block))]:
+    for module in [
+        "onnxscript",
+        "onnxruntime",
+        *(module for block in BLOCKS for module in modules(block)),
+    ]:
         pytest.importorskip(module)
     names = {}
     for block in BLOCKS:
@@ -40,4 +47,8 @@ def test_the_code_of_the_page_runs(tmp_path):
     assert names["y"].shape == (2, 3)
     assert names["effects"].shape == (1, 4, 8)
     assert names["attributions"].shape == (2, 4, 8)
-    assert {path.name for path in tmp_path.iterdir()} >= {"arch_1.onnx", "arch_1.safetensors"}
+    assert (tmp_path / "arch_1.safetensors").is_file()
+    session = importlib.import_module("onnxruntime").InferenceSession(tmp_path / "arch_1.onnx")
+    x = torch.cat([names["batch"]] * 2)  # another number of sequences than exported
+    (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    np.testing.assert_allclose(found, logits(names["model"], x), atol=1e-5)
