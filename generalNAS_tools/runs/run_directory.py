@@ -1,16 +1,14 @@
 """Everything a run writes, and how it goes on after an interruption.
 
 One checkpoint holds all that the next step depends on. It is written atomically after every
-epoch and at SIGTERM or SIGINT, so the same command run again continues where the last one
+epoch and at a signal that asks to stop, so the same command run again continues where the last one
 stopped and ends with the same bytes as a run that nobody disturbed.
 """
 
 import json
 import logging
 import math
-import signal
 from collections.abc import Mapping
-from types import FrameType
 from typing import Any, Protocol
 
 import torch
@@ -25,6 +23,7 @@ from generalNAS_tools.files.checkpoints import (
 from generalNAS_tools.runs.position import Position
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import Clock, open_log
+from generalNAS_tools.runs.signals import Stopped, on_stop
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +42,6 @@ class Stateful(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> Any:
         """Takes a state back."""
-
-
-class Stopped(Exception):  # noqa: N818 - not an error
-    """The run was asked to stop and has saved its state."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.number = number
 
 
 class Diverged(ValueError):  # noqa: N818 - said of a network
@@ -107,8 +98,7 @@ class RunDirectory(Position):
         self.files.write_json("config", self.config)
         if self.history:
             self.files.write_history(self.history)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask_to_stop)
+        on_stop(self._ask_to_stop)
 
     def track(self, **objects: Stateful) -> None:
         """Names the objects that the next epochs change; takes their saved state back.
@@ -244,7 +234,6 @@ class RunDirectory(Position):
             f"last good state, if any; try --restart with a lower {flags or 'learning rate'}"
         )
 
-    def _ask_to_stop(self, number: int, _: FrameType | None) -> None:
+    def _ask_to_stop(self, number: int) -> None:
         """Remembers the signal; the loop saves and leaves after its step."""
         self.stop_signal = number
-        signal.signal(number, signal.SIG_DFL)

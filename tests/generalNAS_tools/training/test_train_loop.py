@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.runs.run_directory import Stopped
+from generalNAS_tools.runs.signals import Stopped
 from generalNAS_tools.training.train_loop import (
     EpochMetrics,
     Meter,
