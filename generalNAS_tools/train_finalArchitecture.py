@@ -25,7 +25,7 @@ class GenotypeOptions:
     """What is trained."""
 
     title: ClassVar = None
-    genotype_file: str = flag(str, ..., "the genotype (.npy) to train")
+    genotype_file: str = flag(str, ..., "the genotype to train (.npy, or its JSON as text)")
     drop_path_prob: float = flag(RATE, 0.2, "rate of drop path")
 
 

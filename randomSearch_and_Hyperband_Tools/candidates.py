@@ -125,7 +125,7 @@ def train_candidate(candidate: Candidate, setup: Setup, *, epochs: int, first: i
             )
             run.end_epoch({"candidate": candidate.number + 1, **row})
     except Diverged as error:
-        log.warning("candidate %d is out: %s", candidate.number + 1, error)
+        log.warning("candidate %d is out: %s", candidate.number + 1, error.what)
         diverged, run.partial = True, None
         run.clock.start_epoch()
     run.track()

@@ -45,7 +45,15 @@ class Stateful(Protocol):
 
 
 class Diverged(ValueError):  # noqa: N818 - said of a network
-    """A loss or a weight is not finite."""
+    """A loss or a weight is not finite.
+
+    Attributes:
+        what: which one, and when; the message also says how to go on.
+    """
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what}; {advice}")
+        self.what = what
 
 
 class RunDirectory(Position):
@@ -89,6 +97,8 @@ class RunDirectory(Position):
         self.stop_signal: int | None = None
         self._tracked: dict[str, Stateful] = {}
         self._saved: dict[str, Any] | None = None
+        self._kept: str | None = None
+        self._resumed = False
         self._checkpoint = self.files.path("checkpoint", "pt")
         self._restart = restart
         if self._checkpoint.exists() and not restart:
@@ -123,12 +133,18 @@ class RunDirectory(Position):
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             reason = "doesn't fit this command; start over with --restart"
             raise ValueError(f"{self._checkpoint}: {reason}") from error
-        log.info("continuing at epoch %d", len(self.history) + 1)
+        self._resumed = True
 
     @property
     def continues(self) -> bool:
         """Whether the next `track` will take back a saved state."""
         return self._saved is not None
+
+    def begin_epoch(self) -> None:
+        """Says where an interrupted run goes on; one that was finished trains nothing more."""
+        if self._resumed:
+            log.info("continuing at epoch %d", len(self.history) + 1)
+        self._resumed = False
 
     def end_epoch(self, row: Mapping[str, Any]) -> None:
         """Adds a row to the history and saves everything; the stage's next epoch follows.
@@ -204,12 +220,20 @@ class RunDirectory(Position):
             "random": random_states(self.device),
         }
         save_weights(self._checkpoint, state)
+        self._note_kept()
 
     def _load(self) -> None:
         state = load_checkpoint(self._checkpoint)
         self._check_config(state["config"])
         self.place, self.history = state["position"], state["history"]
         self.partial, self._saved = state["partial"], state
+        self._note_kept()
+
+    def _note_kept(self) -> None:
+        epoch = len(self.history)
+        self._kept = f"epoch {epoch}"
+        if self.partial is not None:
+            self._kept = f"step {self.partial['step']} of epoch {epoch + 1}"
 
     def _check_config(self, old: dict[str, Any]) -> None:
         for flag in sorted((old.keys() | self.config.keys()) - FREE_FLAGS):
@@ -229,9 +253,12 @@ class RunDirectory(Position):
     def _not_finite(self, what: str) -> Diverged:
         names = ("rhn_lr", "cnn_lr", "learning_rate", "clip")
         flags = " or ".join(f"--{name}" for name in names if name in self.config)
+        lower = f"a lower {flags or 'learning rate'}"
         return Diverged(
-            f"epoch {len(self.history) + 1}: {what}; the run stops, {self._checkpoint} holds the "
-            f"last good state, if any; try --restart with a lower {flags or 'learning rate'}"
+            f"epoch {len(self.history) + 1}: {what}",
+            f"{self._checkpoint} holds the state after {self._kept}; try --restart with {lower}"
+            if self._kept
+            else f"no state was saved before; try {lower}",
         )
 
     def _ask_to_stop(self, number: int) -> None:

@@ -95,6 +95,7 @@ def train_epoch(
         before_step: called with epoch, step and batch before each weight step.
     """
     network.train()
+    run.begin_epoch()
     epoch = len(run.history)
     order = epoch_indices(split.num_sequences, seed=options.seed, epoch=epoch)
     parts = batches(order, options.batch_size, drop_last=True)[: options.num_steps]

@@ -159,7 +159,9 @@ def test_unrolled_steps_continue_too(toy, tmp_path):
 def test_a_finished_run_changes_nothing_when_run_again(toy, searched):
     before = result(searched)
     torch.manual_seed(99)
-    assert run_here(SEARCH, toy.search(searched)).code == 0
+    again = run_here(SEARCH, toy.search(searched))
+    assert again.code == 0
+    assert "continuing" not in again.stderr
     assert result(searched) == before
 
 

@@ -263,7 +263,7 @@ def test_a_loss_that_is_not_finite(what, report_freq, validation, toy, trained, 
     assert "Traceback" not in outcome.stderr
     last = outcome.stderr.splitlines()[-1]
     assert last.startswith("epoch 2: ")
-    assert "checkpoint-a.pt" in last
+    assert "checkpoint-a.pt holds the state after epoch 1; try --restart" in last
     state = load_weights(tmp_path / "checkpoint-a.pt")
     assert len(state["history"]) == 1
     assert run_here(FINAL, line).code == 0
@@ -288,8 +288,9 @@ def test_a_search_that_diverges(toy, tmp_path):
     outcome = run_here(SEARCH, line)
     assert outcome.code == 3
     assert "Traceback" not in outcome.stderr
-    assert "epoch 1: " in outcome.stderr
-    assert "--rhn_lr" in outcome.stderr
+    last = outcome.stderr.splitlines()[-1]
+    assert last.startswith("epoch 1: ")
+    assert "; no state was saved before; try a lower --rhn_lr or --cnn_lr or --clip" in last
     assert not (tmp_path / "darts_geno-a.npy").exists()
 
 

@@ -24,7 +24,7 @@ def leave(error, capsys):
 
 
 def test_divergence_has_a_code_of_its_own(capsys):
-    assert leave(Diverged("epoch 3: nan"), capsys) == (3, "epoch 3: nan\n")
+    assert leave(Diverged("epoch 3: nan", "less"), capsys) == (3, "epoch 3: nan; less\n")
 
 
 def test_bad_input_is_one_line(capsys):
