@@ -9,7 +9,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -20,28 +20,13 @@ from generalNAS_tools.files.checkpoints import (
     save_weights,
     set_random_states,
 )
+from generalNAS_tools.runs.changes import Stateful, change_column, continued, load_states
 from generalNAS_tools.runs.position import Position
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import Clock, open_log
 from generalNAS_tools.runs.signals import Stopped, on_stop
 
 log = logging.getLogger(__name__)
-
-FREE_FLAGS = frozenset(
-    {"restart", "cache_dir", "report_freq", "save_dir", "archive", "average_reverse_complement"}
-    | {"device", "train_directory", "valid_directory", "test_directory"}
-)
-"""Flags that may change between the parts of one run: they don't change what is trained."""
-
-
-class Stateful(Protocol):
-    """Anything with a state that a checkpoint can hold."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state, as tensors, numbers, strings, lists and dicts."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> Any:
-        """Takes a state back."""
 
 
 class Diverged(ValueError):  # noqa: N818 - said of a network
@@ -127,8 +112,7 @@ class RunDirectory(Position):
         if saved is None:
             return
         try:
-            for name, target in objects.items():
-                target.load_state_dict(saved["objects"][name])
+            load_states(objects, saved["objects"])
             set_random_states(saved["random"], self.device)
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             reason = "doesn't fit this command; start over with --restart"
@@ -157,7 +141,9 @@ class RunDirectory(Position):
         """
         self.check_finite(row)
         seconds = round(self.clock.epoch_seconds(), 3)
-        self.history.append({"epoch": len(self.history) + 1, **row, "seconds": seconds})
+        epoch = len(self.history) + 1
+        change = change_column(self.config, epoch)
+        self.history.append({"epoch": epoch, **row, **change, "seconds": seconds})
         self.partial = None
         self.place["epoch"] = self.place.get("epoch", 0) + 1
         self.save_checkpoint()
@@ -224,8 +210,10 @@ class RunDirectory(Position):
 
     def _load(self) -> None:
         state = load_checkpoint(self._checkpoint)
-        self._check_config(state["config"])
         self.place, self.history = state["position"], state["history"]
+        self.config = continued(
+            state["config"], self.config, source=self._checkpoint, epoch=len(self.history) + 1
+        )
         self.partial, self._saved = state["partial"], state
         self._note_kept()
 
@@ -234,16 +222,6 @@ class RunDirectory(Position):
         self._kept = f"epoch {epoch}"
         if self.partial is not None:
             self._kept = f"step {self.partial['step']} of epoch {epoch + 1}"
-
-    def _check_config(self, old: dict[str, Any]) -> None:
-        for flag in sorted((old.keys() | self.config.keys()) - FREE_FLAGS):
-            before, now = old.get(flag), self.config.get(flag)
-            if before != now:
-                name = flag if " " in flag else f"--{flag}"
-                raise ValueError(
-                    f"{self._checkpoint}: the run was started with {name} {before}, now it is "
-                    f"{now}; give the old value, another --save, or --restart"
-                )
 
     def _check_weights(self) -> None:
         for name, target in self._tracked.items():
@@ -256,7 +234,8 @@ class RunDirectory(Position):
         lower = f"a lower {flags or 'learning rate'}"
         return Diverged(
             f"epoch {len(self.history) + 1}: {what}",
-            f"{self._checkpoint} holds the state after {self._kept}; try --restart with {lower}"
+            f"{self._checkpoint} holds the state after {self._kept}; go on from there with "
+            f"--allow_changed_rates and {lower}, or start over with --restart"
             if self._kept
             else f"no state was saved before; try {lower}",
         )

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from generalNAS_tools.runs.run_directory import FREE_FLAGS, Diverged
+from generalNAS_tools.runs.changes import FREE_FLAGS
+from generalNAS_tools.runs.run_directory import Diverged
 from generalNAS_tools.runs.signals import STOPPING, Stopped
 from tests.generalNAS_tools.runs.run_cases import run_directory
 
@@ -93,7 +94,7 @@ def test_other_flags_are_refused_by_name(tmp_path):
         "rhn_lr": 8.0,
         "layers": 2,
         "kind of device": "cpu",
-        **dict.fromkeys(FREE_FLAGS - {"restart"}, 1),
+        **dict.fromkeys(FREE_FLAGS - {"restart", "allow_changed_rates"}, 1),
     }
     with run_directory(tmp_path, **flags) as run:
         run.track()
@@ -106,7 +107,9 @@ def test_other_flags_are_refused_by_name(tmp_path):
     ):
         with pytest.raises(ValueError, match=message), run_directory(tmp_path, **flags | change):
             pass
-    with run_directory(tmp_path, **flags | dict.fromkeys(FREE_FLAGS - {"restart"}, 2)) as run:
+    with run_directory(
+        tmp_path, **flags | dict.fromkeys(FREE_FLAGS - {"restart", "allow_changed_rates"}, 2)
+    ) as run:
         assert len(run.history) == 1
 
 
@@ -169,7 +172,7 @@ def test_a_signal_saves_the_epoch_so_far(tmp_path, number):
 def test_divergence_says_what_is_kept(tmp_path):
     with run_directory(tmp_path) as run:
         run.track()
-        with pytest.raises(Diverged, match="^epoch 1: train_loss is inf.*; no state was saved"):
+        with pytest.raises(Diverged, match=r"^epoch 1: train_loss is inf.*; no state was saved"):
             run.report_step(1, 2, np.inf)
         run.end_epoch(ROW)
         run.stop_if_asked({"step": 7})
