@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from generalNAS_tools.files.progress import STDERR
+from generalNAS_tools.runs.old_flags import GIVEN, INERT, OLD_NAMES, Inert
 
 Options = TypeVar("Options")
 
@@ -54,7 +55,7 @@ def parse_options(kind: type[Options], description: str | None, **defaults: Any)
 
     Args:
         kind: a dataclass of dataclasses of flags; their attribute `title` names a group in
-            --help.
+            --help. One with `old_flags` set takes the flags of 2021's parsers along.
         description: what --help says first.
         defaults: by flag, where they are not the dataclass's own.
     """
@@ -71,8 +72,14 @@ def parse_options(kind: type[Options], description: str | None, **defaults: Any)
             groups[part.title] = parser.add_argument_group(part.title)
         for field in _flags(part):
             _add(groups[part.title], field, defaults.get(field.name, field.default))
-    assert defaults.keys() <= {field.name for part in parts.values() for field in _flags(part)}
+    fields = {field.name: field for part in parts.values() for field in _flags(part)}
+    assert defaults.keys() <= fields.keys()
+    if any(getattr(part, "old_flags", False) for part in parts.values()):
+        _add_old(parser, fields)
     values = vars(parser.parse_args())
+    if GIVEN in values:
+        names = ", ".join(values[GIVEN])
+        STDERR.write(f"{parser.prog}: warning: without effect here, as in 2021: {names}\n")
     return kind(**{name: _filled(part, values) for name, part in parts.items()})
 
 
@@ -103,6 +110,18 @@ def _add(group: Any, field: dataclasses.Field[Any], default: Any) -> None:
         )
 
 
+def _add_old(parser: argparse.ArgumentParser, fields: dict[str, dataclasses.Field[Any]]) -> None:
+    """Adds what 2021's parsers had, hidden from --help: old names and flags without effect."""
+    hidden: dict[str, Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+    names = OLD_NAMES.items()
+    renamed = {old: new for old, new in names if new in fields and old not in fields}
+    for old, new in renamed.items():
+        argument = fields[new].metadata["argument"]
+        parser.add_argument(f"--{old}", dest=new, **argument | hidden)
+    for name in sorted({*INERT, *OLD_NAMES} - fields.keys() - renamed.keys()):
+        parser.add_argument(f"--{name}", nargs="?", action=Inert, **hidden)
+
+
 def _filled(part: type[Any], values: dict[str, Any]) -> Any:
     chosen = {field.name: values[field.name] for field in _flags(part)}
     return part(**{n: tuple(v) if isinstance(v, list) else v for n, v in chosen.items()})
@@ -116,12 +135,13 @@ def boolean(text: str) -> bool:
     return values[text.lower()]
 
 
-def whole(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]:
-    """A converter for whole numbers from `minimum` to `maximum`."""
+def whole(minimum: int, maximum: int = 2**63 - 1, *, point: bool = False) -> Callable[[str], int]:
+    """A converter for whole numbers from `minimum` to `maximum`; with `point` also as 1000.0."""
 
     def convert(text: str) -> int:
+        digits, _, decimals = text.partition(".")
         try:
-            value = int(text)
+            value = int(digits if point and not decimals.strip("0") else text)
         except ValueError:
             value = minimum - 1
         if not minimum <= value <= maximum:
@@ -149,3 +169,11 @@ def real(minimum: float, maximum: float = math.inf) -> Callable[[str], float]:
 
 
 RATE = real(0.0, 1.0)
+
+
+def rate_below_one(text: str) -> float:
+    """Reads a rate of dropout, which leaves something."""
+    value = RATE(text)
+    if value == 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number ≥ 0 and < 1")
+    return value

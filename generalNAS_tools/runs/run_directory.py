@@ -124,11 +124,12 @@ class RunDirectory(Position):
         """Whether the next `track` will take back a saved state."""
         return self._saved is not None
 
-    def begin_epoch(self) -> None:
-        """Says where an interrupted run goes on; one that was finished trains nothing more."""
+    def begin_epoch(self) -> int:
+        """Gives the epoch's number, from 0; says so where an interrupted run goes on."""
         if self._resumed:
             log.info("continuing at epoch %d", len(self.history) + 1)
         self._resumed = False
+        return len(self.history)
 
     def end_epoch(self, row: Mapping[str, Any]) -> None:
         """Adds a row to the history and saves everything; the stage's next epoch follows.
