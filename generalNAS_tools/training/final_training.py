@@ -88,10 +88,12 @@ def _model_path(model_path: str | None, run: RunDirectory) -> Path:
     Raises:
         ValueError: no model can be written there, or a run that goes on has lost its own.
     """
-    path = Path(model_path) if model_path else run.files.path("model", "pth")
+    usual = run.files.path("model", "pth")
+    path = Path(model_path) if model_path else usual
     check_writable(path)
-    if path.resolve() == run.files.path("checkpoint", "pt").resolve():
-        raise ValueError(f"--model_path {path}: is the run's checkpoint; name another file")
+    if run.files.owns(path) and path.resolve() != usual.resolve():
+        raise ValueError(f"--model_path {path}: the run writes this file itself; name another")
+    run.files.hold_model(path)
     if run.history:
         _load_model(path, run.history, resumed=True)
     elif path.exists() and "weights" not in load_weights(path):
