@@ -17,6 +17,7 @@ from generalNAS_tools.runs.flags import flag, parse_options
 from generalNAS_tools.runs.options import LoopOptions, StrandOptions, TrainingOptions
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import open_log
+from generalNAS_tools.runs.slow_amp import warn_of_slow_amp
 from generalNAS_tools.training.prediction_report import check_fit, check_strands, write_test_report
 from generalNAS_tools.training.train_loop import predict
 
@@ -52,6 +53,7 @@ def main() -> None:
     network = model.network.to(device)
     split.to_device(device)
     loop = LoopOptions.of(data, options.run, device)
+    warn_of_slow_amp(loop)
     predictions, loss = predict(network, network, split=split, options=loop)
     write_test_report(files, split, predictions, loss=loss, average_strands=average_strands)
 

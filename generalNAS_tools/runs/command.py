@@ -27,6 +27,7 @@ from generalNAS_tools.runs.options import (
 )
 from generalNAS_tools.runs.run_directory import Diverged, RunDirectory
 from generalNAS_tools.runs.signals import Stopped, on_stop, stop_at_once
+from generalNAS_tools.runs.slow_amp import warn_of_slow_amp
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,7 @@ def set_up(
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
     network = frame.network(**size) if frame else NetworkOptions(**size)
     loop = LoopOptions.of(data, options.run, device, weights=weights, supernet=supernet)
+    warn_of_slow_amp(loop)
     return Setup(splits, run, loop, network, device)
 
 

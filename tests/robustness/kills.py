@@ -26,7 +26,7 @@ from tests.scripts.trajectory_runs import RUNS
 
 SEARCHES = ("darts", "pdarts", "cwp_darts", "dep_darts", "osp", "bonas", "random", "hyperband")
 NAMES = (*SEARCHES, "final", "danq", "deepsea")
-MOST_KILLS = 4
+MOST_KILLS = 8
 """Of one run, before it is left alone."""
 NO_RESULT = ("config", "checkpoint")
 SLOWEST_SECONDS = 1800

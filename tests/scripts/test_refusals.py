@@ -13,6 +13,7 @@ import torch
 
 import generalNAS_tools.training.train_loop
 from generalNAS_tools.files.checkpoints import load_weights
+from generalNAS_tools.runs import slow_amp
 from tests.scripts.runs import (
     FINAL,
     SEARCH,
@@ -301,6 +302,13 @@ def test_a_diverged_run_goes_on_with_lower_rates(toy, tmp_path):
         assert run_here(FINAL, allowed).code == 143
     assert run_here(FINAL, line("b", **lower)).code == 0
     assert result(tmp_path / "b") == result(tmp_path / "a")
+
+
+def test_slow_bfloat16_is_said_once_in_the_log(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(slow_amp, "_seconds", lambda dtype: 50 if dtype is torch.bfloat16 else 1)
+    line = toy.final(tmp_path, epochs=1, num_steps=1, amp=True)
+    assert run_here(FINAL, line).code == 0
+    assert log_of(tmp_path).count("--amp: bfloat16 takes 50 times") == 1
 
 
 def test_a_signal_does_not_save_what_is_not_finite(toy, trained, tmp_path):
