@@ -26,7 +26,7 @@ from data_generators.planted_motifs import (
     Codes,
     draw_sequences,
 )
-from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write, check_writable
 from generalNAS_tools.files.progress import progress_bar
 
 MIN_SEQ_SIZE = 100
@@ -76,6 +76,7 @@ def write_demo_bundle(
     for name in ("train.mat", "valid.mat", "test.mat", "targets.txt"):
         if (directory / name).exists() and not overwrite:
             raise ValueError(f"{directory / name} exists; replace it with --overwrite")
+        check_writable(directory / name)
     _write_v73(directory / "train.mat", "train", options)
     _write_v5(directory / "valid.mat", "valid", options)
     _write_v5(directory / "test.mat", "test", options)

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -11,8 +13,10 @@ from generalNAS_tools.runs.changes import (
     continued,
     load_states,
 )
+from tests.scripts.in_process import ROOT
 
 EPOCHS = 7
+OSP = ROOT / "train_genomicOSP_NAS.py"
 
 
 def scheduled(*rates, end=1e-3):
@@ -108,3 +112,12 @@ def test_only_rates_may_change_and_only_with_permission():
     with pytest.raises(ValueError, match=r"--layers 2, now it is 3; give the old value, another"):
         go_on(OLD, layers=3)
     assert not FREE_FLAGS & RATE_FLAGS
+
+
+def test_every_name_is_a_flag_s():
+    fields = re.findall(
+        r"^    (\w+): .* = (?:flag|switch)\(",
+        "".join(path.read_text() for path in (OSP, *ROOT.glob("*_*/**/*.py"))),
+        re.MULTILINE,
+    )
+    assert set(fields) >= FREE_FLAGS | RATE_FLAGS
