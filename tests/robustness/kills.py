@@ -101,12 +101,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=100, help="kills in all")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="these scripts")
     options = parser.parse_args()
     chance, undisturbed = random.Random(options.seed), {}
     total, different, number = collections.Counter(), 0, 0
     home = Path(tempfile.mkdtemp(prefix="kills-"))
     while total.total() < options.runs:
-        name = NAMES[number % len(NAMES)]
+        name = options.only[number % len(options.only)]
         if name not in undisturbed:
             (home / name).mkdir()
             undisturbed[name] = Chain(name, home / name).finish()
