@@ -1,8 +1,9 @@
-"""Pictures of a genotype, of the alphas' course and of the learning curves, as PNG files."""
+"""Pictures of a genotype, of the alphas' course and of the learning curves, as PNG or SVG files."""
 
 import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -93,7 +94,7 @@ def draw_alphas(
     Args:
         history: for each kind of cell (`normal`, `reduce`, `rnn`) the softmax weights
             (epochs, E, P), zero or NaN where a primitive is inactive.
-        path: PNG file to write.
+        path: PNG or SVG file to write.
         stages: the stage that each epoch belongs to, for a search in stages.
 
     Raises:
@@ -118,7 +119,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
     Args:
         history: per epoch `train_loss`, `acc_train`, `valid_loss` and `acc_valid`; None or
             absent for an epoch without validation.
-        path: PNG file to write.
+        path: PNG or SVG file to write.
     """
     figure = Figure(figsize=(13, 5), dpi=DPI, layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -235,6 +236,10 @@ def _draw_stages(axes: Axes, stages: Sequence[int]) -> None:
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes a figure as PNG, whole or not at all."""
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png")
+    """Writes a figure whole or not at all, as SVG or else PNG; the same figure, the same bytes."""
+    vector = Path(path).suffix == ".svg"
+    with mpl.rc_context({"svg.hashsalt": "genomeNAS"}), atomic_write(path) as file:
+        if vector:
+            figure.savefig(file, format="svg", metadata={"Date": None})
+        else:
+            figure.savefig(file, format="png")
