@@ -12,8 +12,8 @@ import torch
 from BO_tools.search_options import Options
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.supernet import Supernet
+from generalNAS_tools.runs.changes import Stateful
 from generalNAS_tools.runs.command import Setup
-from generalNAS_tools.runs.run_directory import Stateful
 from generalNAS_tools.search_space.edge_masks import Masks, masks_from_genotype
 from generalNAS_tools.search_space.genotypes import Genotype
 from generalNAS_tools.search_space.mixing import mask_mixing

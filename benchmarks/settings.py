@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write, check_writable
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.command import pick_device
 from generalNAS_tools.runs.flags import as_config, flag, switch, whole
@@ -55,7 +55,8 @@ class Options:
         )
 
     def set_up(self) -> torch.device:
-        """Sets threads and seed, picks the device."""
+        """Sets threads and seed, picks the device; what is in the way of the report is named."""
+        check_writable(self.measuring.output)
         torch.set_num_threads(self.measuring.threads)
         torch.manual_seed(0)
         return pick_device(self.measuring.device)

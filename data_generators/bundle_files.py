@@ -14,7 +14,7 @@ import scipy.io
 from numpy.typing import NDArray
 
 from data_generators.planted_motifs import BASES, UNKNOWN, Codes
-from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write, check_writable
 
 SPLITS = ("train", "valid", "test")
 _V5_BYTES = 1 << 28
@@ -45,11 +45,14 @@ def check_replaceable(directory: str | Path, *, overwrite: bool) -> None:
     """Checks that no file of a bundle is there, or may be replaced.
 
     Raises:
-        ValueError: a file exists and may not be overwritten.
+        ValueError: a file exists and may not be overwritten, or can't be written.
     """
     for name in (*(f"{split}.mat" for split in SPLITS), "targets.txt"):
-        if (Path(directory) / name).exists() and not overwrite:
-            raise ValueError(f"{Path(directory) / name} exists; replace it with --overwrite")
+        path = Path(directory) / name
+        if path.exists() and not overwrite:
+            raise ValueError(f"{path} exists; replace it with --overwrite")
+        if path.parent.is_dir():
+            check_writable(path)
 
 
 def write_bundle(

@@ -26,7 +26,7 @@ class GenotypeOptions:
     """What is trained."""
 
     title: ClassVar = None
-    genotype_file: str = flag(str, ..., "the genotype (.npy) to train")
+    genotype_file: str = flag(str, ..., "the genotype to train (.npy, or its JSON as text)")
     drop_path_prob: float = flag(rate_below_one, 0.2, "rate of drop path")
 
 

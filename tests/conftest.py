@@ -1,5 +1,13 @@
-"""One thread for every test: the workers share the machine's cores, and sums are repeatable."""
+"""One thread for every test: the workers share the machine's cores, and sums are repeatable.
+
+Signals have their usual effect, also where the tests run in the background, which ignores some.
+"""
+
+import signal
 
 import torch
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 torch.set_num_threads(1)

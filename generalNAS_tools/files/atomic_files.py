@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import glob
+import logging
 import os
 import platform
 import secrets
@@ -16,6 +17,8 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+log = logging.getLogger(__name__)
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 """What a file system without locks answers (Lustre, NFS without its lock service)."""
@@ -68,6 +71,30 @@ def lock_file(file: IO[Any]) -> bool:
             raise
         return False
     return True
+
+
+def hold(path: Path, flags: str) -> IO[str] | None:
+    """Takes a lock file, made if absent, until it is closed; None, with a warning, without locks.
+
+    Args:
+        path: of the lock.
+        flags: by which the user names something else.
+
+    Raises:
+        ValueError: another process holds it.
+        OSError: it can't be made.
+    """
+    lock = path.open("w")
+    try:
+        if lock_file(lock):
+            return lock
+    except BlockingIOError as error:
+        lock.close()
+        raise ValueError(
+            f"{path}: another process is running this; give another {flags}"
+        ) from error
+    log.warning("%s: no locks here, so don't run this twice at a time", path)
+    return None
 
 
 @contextlib.contextmanager

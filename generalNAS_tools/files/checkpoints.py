@@ -34,7 +34,8 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads what `save_weights` wrote, onto the CPU; no pickled code is ever run.
 
     Raises:
-        ValueError: the file is missing, damaged or holds anything but plain values.
+        ValueError: the file is missing, damaged or holds anything but plain values, or a tensor
+            in it isn't finite.
     """
     check_file(path, "a model or checkpoint of this project")
     with reading(path, "a file of this project"):
@@ -45,6 +46,9 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds {type(state).__name__}, not a model or checkpoint")
+    for name, part in state.items():
+        if not all_finite(part):
+            raise ValueError(f"{path}: its {name} hold NaN or infinity; expected finite numbers")
     return state
 
 

@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import logging
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -26,7 +25,9 @@ from generalNAS_tools.runs.options import (
     SupernetOptions,
     WeightOptions,
 )
-from generalNAS_tools.runs.run_directory import Diverged, RunDirectory, Stopped
+from generalNAS_tools.runs.run_directory import Diverged, RunDirectory
+from generalNAS_tools.runs.signals import Stopped, on_stop, stop_at_once
+from generalNAS_tools.runs.slow_amp import warn_of_slow_amp
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,7 @@ def set_up(
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
     network = frame.network(**size) if frame else NetworkOptions(**size)
     loop = LoopOptions.of(data, options.run, device, weights=weights, supernet=supernet)
+    warn_of_slow_amp(loop)
     return Setup(splits, run, loop, network, device)
 
 
@@ -188,13 +190,12 @@ def run_command(main: Callable[[], None]) -> None:
     warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
     keep_freed_memory()
     try:
+        on_stop(stop_at_once)  # until the run's directory saves first
         main()
     except ValueError as error:
         STDERR.write(" ".join(str(error).split()) + "\n")
         log.debug("bad input", exc_info=True)
         sys.exit(DIVERGED if isinstance(error, Diverged) else BAD_INPUT)
     except Stopped as stop:
-        log.info("%s; the same command goes on from here", stop)
+        log.warning("%s; the same command goes on from here", stop)
         sys.exit(SIGNAL_EXIT + stop.number)
-    except KeyboardInterrupt:  # before the run's directory takes the signals over
-        sys.exit(SIGNAL_EXIT + signal.SIGINT)

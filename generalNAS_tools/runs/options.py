@@ -166,6 +166,7 @@ class RunOptions:
     save: str = flag(str, "run", "the run's name within --save_dir")
     seed: int = flag(whole(0), 0, "seed of everything random")
     restart: bool = switch(False, "start over where a run was interrupted")
+    allow_changed_rates: bool = switch(False, "go on with other learning rates or clipping")
     device: str = flag(str, "auto", "cpu, cuda, cuda:1 ...; auto takes a GPU if there is one")
     amp: bool = switch(False, "bfloat16 matrix work")
     report_freq: int = flag(whole(1, point=True), 1000, "steps between progress lines")

@@ -56,7 +56,7 @@ def train_epoch(
         before_step: called with epoch, step and batch before each weight step.
     """
     network.train()
-    epoch = len(run.history)
+    epoch = run.begin_epoch()
     order = epoch_indices(split.num_sequences, seed=options.seed, epoch=epoch)
     parts = batches(order, options.batch_size, drop_last=True)[: options.num_steps]
     steps = len(parts)

@@ -306,7 +306,9 @@ def test_a_refused_restart_loses_nothing(bundles, tmp_path):
 def test_a_diverged_training_names_its_own_flag(bundles, tmp_path):
     outcome = run_here(BASELINE, line_of(bundles, tmp_path, "DanQ", learning_rate=1e30))
     assert outcome.code == 3
-    assert outcome.stderr.endswith("try --restart with a lower --learning_rate\n")
+    assert outcome.stderr.endswith(
+        "epoch 1: train_loss is nan; no state was saved before; try a lower --learning_rate\n"
+    )
 
 
 def test_an_ncnet_rr_from_before_its_first_batchnorm_is_refused(bundles, trained, tmp_path):

@@ -68,6 +68,11 @@ def change_option(name, value):
         (change_option("init_channels", 4), "weights don't fit"),
         (change_option("seq_size", 10**15), "weights don't fit"),
         (lambda state: state.update(weights=[]), "weights don't fit"),
+        (lambda state: state["weights"]["network.rhn.W0"].fill_(float("nan")), "weights hold NaN"),
+        (
+            lambda state: state["weights"]["network.rhn.W0"][0].fill_(float("inf")),
+            "NaN or infinity",
+        ),
         (lambda state: state["weights"].popitem(), "weights don't fit"),
         (lambda state: state["weights"].update(dict.fromkeys(state["weights"], 1)), "don't fit"),
     ],

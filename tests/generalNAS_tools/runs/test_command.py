@@ -1,12 +1,15 @@
 import logging
 import signal
 import sys
+import time
 
 import pytest
 import torch
 
 from generalNAS_tools.runs.command import pick_device, run_command, seed_everything
-from generalNAS_tools.runs.run_directory import Diverged, Stopped
+from generalNAS_tools.runs.run_directory import Diverged
+from generalNAS_tools.runs.signals import STOPPING, Stopped
+from tests.scripts.in_process import signals_kept
 
 
 def leave(error, capsys):
@@ -15,13 +18,13 @@ def leave(error, capsys):
     def main():
         raise error
 
-    with pytest.raises(SystemExit) as leaving:
+    with signals_kept(), pytest.raises(SystemExit) as leaving:
         run_command(main)
     return leaving.value.code, capsys.readouterr().err
 
 
 def test_divergence_has_a_code_of_its_own(capsys):
-    assert leave(Diverged("epoch 3: nan"), capsys) == (3, "epoch 3: nan\n")
+    assert leave(Diverged("epoch 3: nan", "less"), capsys) == (3, "epoch 3: nan; less\n")
 
 
 def test_bad_input_is_one_line(capsys):
@@ -40,20 +43,34 @@ def test_signals_have_their_codes(number, capsys, caplog):
     assert f"stopped by {number.name}; the same command goes on" in caplog.text
 
 
-def test_an_early_interrupt_is_quiet(capsys):
-    assert leave(KeyboardInterrupt(), capsys) == (130, "")
+@pytest.mark.parametrize("number", STOPPING)
+def test_signals_before_anything_has_to_be_saved(number):
+    def main():
+        try:
+            signal.raise_signal(number)
+            time.sleep(1)
+        except Exception:
+            pytest.fail("a signal is no error")
+        finally:
+            if number != signal.SIGINT:
+                signal.raise_signal(number)  # while it cleans up
+
+    with signals_kept(), pytest.raises(SystemExit) as leaving:
+        run_command(main)
+    assert leaving.value.code == 128 + number
 
 
 def test_other_errors_are_not_hidden():
     def main():
         raise RuntimeError("a bug")
 
-    with pytest.raises(RuntimeError, match="a bug"):
+    with signals_kept(), pytest.raises(RuntimeError, match="a bug"):
         run_command(main)
 
 
 def test_success_returns():
-    assert run_command(lambda: None) is None
+    with signals_kept():
+        assert run_command(lambda: None) is None
 
 
 def test_devices():
