@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import h5py
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 
 from data_generators.planted_motifs import (
@@ -153,9 +152,11 @@ def _write_v73(path: Path, split: str, options: DemoOptions) -> None:
 
 def _write_v5(path: Path, split: str, options: DemoOptions) -> None:
     """Writes a v5 file; it is held in memory as a whole."""
+    from scipy.io import savemat  # slow: not for --help
+
     blocks = list(draw_blocks(split, options))
     sequences = np.concatenate([_one_hot(block.codes) for block in blocks])
     labels = np.concatenate([block.labels for block in blocks]).view(np.uint8)
     variables = {f"{split}xdata": sequences, f"{split}data": labels}
     with atomic_write(path) as file:
-        scipy.io.savemat(file, variables, do_compression=True)
+        savemat(file, variables, do_compression=True)

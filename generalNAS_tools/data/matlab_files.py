@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from generalNAS_tools.data.matlab_v5 import NUMBERS, Found, list_v5
 from generalNAS_tools.files.atomic_files import reading
@@ -118,6 +117,8 @@ def open_mat(path: Path, names: Sequence[str]) -> Iterator[list[MatArray]]:
         ValueError: the file is no MATLAB file, truncated or unreadable, or a variable is missing
             or no numeric array.
     """
+    from scipy.io import loadmat  # slow: not for --help
+
     with contextlib.ExitStack() as stack:
         with reading(path, KIND):
             is_hdf5 = h5py.is_hdf5(path)

@@ -171,6 +171,8 @@ def run_command(main: Callable[[], None]) -> None:
     signal's number: stopped by it, the same command goes on.
     """
     keep_descriptors()
+    # A notebook's `!python` inherits a backend that may be missing here; pictures need none.
+    os.environ.pop("MPLBACKEND", None)
     # A run resumed between its last step and its epoch's end moves the schedule first, rightly.
     warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
     keep_freed_memory()
