@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
+from generalNAS_tools.files.atomic_files import check_file
 from generalNAS_tools.runs.run_directory import RunDirectory
 from opendomain_utils.archive import Archive, ScoredArchitecture
 
@@ -18,8 +18,7 @@ def read_inherited(path: str | None) -> list[ScoredArchitecture]:
     """
     if path is None:
         return []
-    if not Path(path).exists():
-        raise ValueError(f"--archive {path}: no such file; expected an archive (.jsonl)")
+    check_file(path, "an archive (.jsonl) for --archive")
     return Archive(path).entries
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from generalNAS_tools.runs.flags import RATE, flag, whole
+from generalNAS_tools.runs.flags import MAX_ARCHITECTURES, RATE, flag, whole
 from generalNAS_tools.runs.options import TrainingOptions
 
 
@@ -12,7 +12,7 @@ class SamplingOptions:
     """The sampled architectures."""
 
     title: ClassVar = "candidates"
-    num_samples: int = flag(whole(1), 20, "architectures to draw")
+    num_samples: int = flag(whole(1, MAX_ARCHITECTURES), 20, "architectures to draw")
     drop_path_prob: float = flag(RATE, 0.2, "rate of drop path")
 
 

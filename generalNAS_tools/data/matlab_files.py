@@ -117,8 +117,6 @@ def open_mat(path: Path, names: Sequence[str]) -> Iterator[list[MatArray]]:
         ValueError: the file is no MATLAB file, truncated or unreadable, or a variable is missing
             or no numeric array.
     """
-    from scipy.io import loadmat  # slow: not for --help
-
     with contextlib.ExitStack() as stack:
         with reading(path, KIND):
             is_hdf5 = h5py.is_hdf5(path)
@@ -132,6 +130,8 @@ def open_mat(path: Path, names: Sequence[str]) -> Iterator[list[MatArray]]:
                 values = [file[name] for name in names]
                 values = [array[()][None] if array.ndim == 1 else array for array in values]
             else:
+                from scipy.io import loadmat  # slow: not for --help
+
                 loaded = loadmat(path, appendmat=False, variable_names=names)
                 values = [loaded[name].T for name in names]
         yield [MatArray(path, *named) for named in zip(names, values, strict=True)]

@@ -7,7 +7,6 @@ import glob
 import os
 import platform
 import secrets
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,8 +114,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         if path.exists() and not path.is_file():
             raise ValueError(f"{path}: can't be written (it is no regular file)")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        with _open_temporary(path) as file:  # whose name is longer
+            Path(file.name).unlink()
     except OSError as error:
         raise ValueError(f"{path}: can't be written ({error.strerror or error})") from error
 

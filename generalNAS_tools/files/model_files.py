@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from generalNAS_tools.files.checkpoints import load_weights
 from generalNAS_tools.networks.final_network import FinalNetwork
-from generalNAS_tools.networks.frame import NetworkOptions
+from generalNAS_tools.networks.frame import MAX_LAYERS, NetworkOptions
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 
 
@@ -59,9 +59,13 @@ def _options(fields: Any, path: str | os.PathLike[str]) -> NetworkOptions:
         options = NetworkOptions(**fields)
         *sizes, dropoutx, dropouth = dataclasses.astuple(options)
         valid = all(type(size) is int and size > 0 for size in sizes)
-        valid = valid and 0 <= dropoutx < 1 and 0 <= dropouth < 1
+        valid = valid and options.layers <= MAX_LAYERS and 0 <= dropoutx < 1 and 0 <= dropouth < 1
     except TypeError:
         valid = False
     if not valid:
         raise ValueError(f"{path}: its network options are {reprlib.repr(fields)}")
+    try:
+        options.check_memory()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return options

@@ -4,11 +4,11 @@ import contextlib
 import ctypes
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -34,6 +34,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 DIVERGED = 3
 BAD_INPUT = 2
 SIGNAL_EXIT = 128
+_OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 
 
 class Setup(NamedTuple):
@@ -100,6 +101,8 @@ def set_up(
         cache_dir=data.cache_dir,
         seq_size=data.seq_size,
     )
+    size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
+    network = frame.network(**size) if frame else NetworkOptions(**size)
     fingerprints = {
         f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
     }
@@ -112,13 +115,11 @@ def set_up(
         device=device,
         restart=options.run.restart,
     )
-    if not Path(data.test_directory).exists():
+    if not os.path.exists(data.test_directory):  # never raises, for a closed folder say
         log.info("--test_directory %s: no such file yet; only a test needs it", data.test_directory)
     seed_everything(options.run.seed)
     for split in splits:
         split.to_device(device)
-    size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
-    network = frame.network(**size) if frame else NetworkOptions(**size)
     return Setup(
         splits, run, LoopOptions.of(data, options.run, device, weights=weights), network, device
     )
@@ -178,8 +179,8 @@ def run_command(main: Callable[[], None]) -> None:
     keep_freed_memory()
     try:
         main()
-    except ValueError as error:
-        STDERR.write(" ".join(str(error).split()) + "\n")
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        STDERR.write(" ".join(_reason(error).split()) + "\n")
         log.debug("bad input", exc_info=True)
         sys.exit(DIVERGED if isinstance(error, Diverged) else BAD_INPUT)
     except Stopped as stop:
@@ -187,3 +188,19 @@ def run_command(main: Callable[[], None]) -> None:
         sys.exit(SIGNAL_EXIT + stop.number)
     except KeyboardInterrupt:  # before the run's directory takes the signals over
         sys.exit(SIGNAL_EXIT + signal.SIGINT)
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a script's input.
+
+    Raises:
+        RuntimeError: nothing is, it is a fault of ours.
+    """
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    # torch has no type of its own for what the computer's memory can't hold.
+    if isinstance(error, RuntimeError) and not _OUT_OF_MEMORY.search(f"{error}"):
+        raise error
+    if isinstance(error, MemoryError | RuntimeError):
+        return f"out of memory; try a smaller network or --batch_size ({error})"
+    return f"{error}"

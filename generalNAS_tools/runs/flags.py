@@ -15,6 +15,13 @@ from generalNAS_tools.files.progress import STDERR
 
 Options = TypeVar("Options")
 
+MAX_COUNT = 10**9
+"""Of steps, epochs, channels ...: nothing is larger, and products stay within 64 bits."""
+MAX_ARCHITECTURES = 100_000
+"""That a search draws: all of them lie in memory at a time."""
+MAX_NUMBER = 1e18
+"""Of rates, norms ...: the product of two of them is still a float32."""
+
 
 class OneLineParser(argparse.ArgumentParser):
     """An ArgumentParser whose errors are one line and exit code 2."""
@@ -29,11 +36,12 @@ def flag(convert: Callable[[str], Any], default: Any, text: str, *, choices: Any
     """A field of a dataclass that is a flag.
 
     Args:
-        convert: from the text that a user gives.
+        convert: from the text that a user gives; `str` takes any but an empty one.
         default: a tuple makes it a flag of one or more values, `...` a flag that must be given.
         text: its sentence in --help.
         choices: the values allowed.
     """
+    convert = _not_empty if convert is str else convert
     more = {"type": convert, "help": text, "choices": choices}
     return _field(default, more | ({"nargs": "+"} if isinstance(default, tuple) else {}))
 
@@ -72,6 +80,9 @@ def parse_options(kind: type[Options], description: str | None, **defaults: Any)
         for field in _flags(part):
             _add(groups[part.title], field, defaults.get(field.name, field.default))
     assert defaults.keys() <= {field.name for part in parts.values() for field in _flags(part)}
+    for word in sys.argv[1:]:
+        if word.startswith("--") and word.endswith("=--"):  # argparse would read no value at all
+            parser.error(f"{word}: expected a value")
     values = vars(parser.parse_args())
     return kind(**{name: _filled(part, values) for name, part in parts.items()})
 
@@ -108,6 +119,12 @@ def _filled(part: type[Any], values: dict[str, Any]) -> Any:
     return part(**{n: tuple(v) if isinstance(v, list) else v for n, v in chosen.items()})
 
 
+def _not_empty(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("'' is empty; expected a value")
+    return text
+
+
 def boolean(text: str) -> bool:
     """Reads True or False (also 1/0, yes/no), in any case."""
     values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -116,7 +133,7 @@ def boolean(text: str) -> bool:
     return values[text.lower()]
 
 
-def whole(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]:
+def whole(minimum: int, maximum: int = MAX_COUNT) -> Callable[[str], int]:
     """A converter for whole numbers from `minimum` to `maximum`."""
 
     def convert(text: str) -> int:
@@ -132,7 +149,7 @@ def whole(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]:
     return convert
 
 
-def real(minimum: float, maximum: float = math.inf) -> Callable[[str], float]:
+def real(minimum: float, maximum: float = MAX_NUMBER) -> Callable[[str], float]:
     """A converter for finite numbers from `minimum` to `maximum`."""
 
     def convert(text: str) -> float:
@@ -141,7 +158,7 @@ def real(minimum: float, maximum: float = math.inf) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not (math.isfinite(value) and minimum <= value <= maximum):
-            limit = f" and ≤ {maximum}" if maximum < math.inf else ""
+            limit = f" and ≤ {maximum:g}" if value > maximum or maximum < MAX_NUMBER else ""
             raise argparse.ArgumentTypeError(f"{text!r} is not a number ≥ {minimum}{limit}")
         return value
 
@@ -149,3 +166,4 @@ def real(minimum: float, maximum: float = math.inf) -> Callable[[str], float]:
 
 
 RATE = real(0.0, 1.0)
+SEED = whole(0, 2**63 - 1)

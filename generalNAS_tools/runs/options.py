@@ -5,8 +5,12 @@ from typing import ClassVar
 
 import torch
 
-from generalNAS_tools.networks.frame import NetworkOptions
-from generalNAS_tools.runs.flags import flag, real, switch, whole
+from generalNAS_tools.networks.frame import MAX_LAYERS, NetworkOptions
+from generalNAS_tools.runs.flags import SEED, flag, real, switch, whole
+from generalNAS_tools.runs.run_files import check_name
+
+_TRAINING_COPIES = 3
+"""What training holds of every weight: itself, its gradient and its momentum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +34,25 @@ class FrameOptions:
 
     title: ClassVar = "network"
     init_channels: int = flag(whole(2), 8, "channels of the first cell")
-    layers: int = flag(whole(1), 6, "number of cells")
+    layers: int = flag(whole(1, MAX_LAYERS), 6, "number of cells")
     dropoutx: float = flag(real(0.0, 0.99), 0.1, "dropout of the RHN's input")
     dropouth: float = flag(real(0.0, 0.99), 0.05, "dropout of the RHN's hidden state")
 
+    def __post_init__(self) -> None:
+        """Checks that such a network fits into memory, whatever the data."""
+        self.network(seq_size=1, num_targets=1)
+
     def network(self, *, seq_size: int, num_targets: int) -> NetworkOptions:
-        """The frame for some data."""
-        return NetworkOptions(
+        """The frame for some data.
+
+        Raises:
+            ValueError: memory can't hold such a network.
+        """
+        options = NetworkOptions(
             seq_size, num_targets, self.init_channels, self.layers, self.dropoutx, self.dropouth
         )
+        options.check_memory(_TRAINING_COPIES)
+        return options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +93,17 @@ class RunOptions:
     title: ClassVar = "run"
     save_dir: str = flag(str, "results", "folder for everything the run writes")
     save: str = flag(str, "run", "the run's name within --save_dir")
-    seed: int = flag(whole(0), 0, "seed of everything random")
+    seed: int = flag(SEED, 0, "seed of everything random")
     restart: bool = switch(False, "start over where a run was interrupted")
     device: str = flag(str, "auto", "cpu, cuda, cuda:1 ...; auto takes a GPU if there is one")
     amp: bool = switch(False, "bfloat16 matrix work")
     report_freq: int = flag(whole(1), 1000, "steps between progress lines")
     validation: bool = switch(True, "validate during training")
     report_validation: int = flag(whole(1), 1, "epochs between validations")
+
+    def __post_init__(self) -> None:
+        """Checks the name of the run, of which those of its files are made."""
+        check_name(self.save)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from tests.scripts.in_process import ROOT, SCRIPTS
 
 SLOW = {"matplotlib", "networkx", "scipy.io", "scipy.special", "scipy.stats", "sklearn"}
 START_ALL = "import runpy, sys\nfor script in sys.argv[1:]: runpy.run_path(script)\n"
-BACKEND = "module://a_backend_that_is_not_here"
+BACKEND = "a backend that is not here"
 
 
 def python(*words):
