@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from generalNAS_tools.data.deepsea_data import Splits, load_splits
-from generalNAS_tools.files.progress import STDERR, keep_descriptors
+from generalNAS_tools.files.progress import keep_descriptors, say
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.flags import as_config
 from generalNAS_tools.runs.options import (
@@ -180,7 +180,7 @@ def run_command(main: Callable[[], None]) -> None:
     try:
         main()
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        STDERR.write(" ".join(_reason(error).split()) + "\n")
+        say(_reason(error))
         log.debug("bad input", exc_info=True)
         sys.exit(DIVERGED if isinstance(error, Diverged) else BAD_INPUT)
     except Stopped as stop:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
-from generalNAS_tools.files.progress import STDERR
+from generalNAS_tools.files.progress import say
 
 Options = TypeVar("Options")
 
@@ -28,7 +28,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the one line, without the usage, and leaves."""
-        STDERR.write(f"{self.prog}: error: {' '.join(message.split())}\n")
+        say(f"{self.prog}: error: {message}")
         sys.exit(2)
 
 
