@@ -31,6 +31,7 @@ from generalNAS_tools.files.progress import progress_bar
 MIN_SEQ_SIZE = 100
 _LABEL_NOISE = 0.01
 _BLOCK = 2048
+_V5_BYTES = 2**31 - 1
 
 
 class DemoOptions(NamedTuple):
@@ -72,6 +73,12 @@ def write_demo_bundle(
     directory = Path(directory)
     if options.seq_size < MIN_SEQ_SIZE:
         raise ValueError(f"--seq_size {options.seq_size}: a demo needs {MIN_SEQ_SIZE} bp or more")
+    for name in ("num_valid", "num_test"):
+        if getattr(options, name) * len(BASES) * options.seq_size > _V5_BYTES:
+            raise ValueError(
+                f"--{name} {getattr(options, name)} with --seq_size {options.seq_size}: MATLAB v5 "
+                f"holds arrays of {_V5_BYTES:,} bytes at most"
+            )
     for name in ("train.mat", "valid.mat", "test.mat", "targets.txt"):
         if (directory / name).exists() and not overwrite:
             raise ValueError(f"{directory / name} exists; replace it with --overwrite")

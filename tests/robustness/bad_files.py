@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 
 from tests.robustness.contract import Case
+from tests.robustness.scene import SEQ_SIZE
 from tests.scripts.runs import FINAL, TEST, command_line
 
 BONAS = "train_genomicBONAS.py"
@@ -56,7 +57,7 @@ def checkpoint_cases(scene, *, flips):
     path = scene.folder / "again" / "checkpoint-a.pt"
     whole = scene.good["checkpoint"].read_bytes()
     flags = {**scene.files(), **SMALL, "num_steps": 1, "layers": 1, "save": "a"}
-    flags |= {"seq_size": 24, "report_freq": 1, "save_dir": path.parent}
+    flags |= {"seq_size": SEQ_SIZE, "report_freq": 1, "save_dir": path.parent}
     line = command_line({name: value for name, value in flags.items() if _reads(FINAL, name)})
     for content in damaged(whole, flips):
         shutil.copytree(scene.run, path.parent)

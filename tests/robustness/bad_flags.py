@@ -36,7 +36,8 @@ SIZES = {
     "num_keep_rnn": (0, 10, 10**9),
     "max_skip_connects": (15, 10**9),
     "num_train": (10**9,),
-    "num_valid": (10**9,),
+    "num_valid": (10**7, 10**9),
+    "num_test": (10**7, 10**9),
     "num_targets": (10**9,),
     "seq_size": (1, 10**9),
 }
@@ -75,7 +76,7 @@ def actions(script):
 def base_line(script, flags, scene):
     """The words of a script's smallest run, by flag."""
     values = BASE | scene.files()
-    if script.startswith(("generalNAS_tools", "train")):
+    if not script.startswith("data_generators"):
         values.pop("seq_size")
     if script.endswith("train_baseline.py"):
         values["model"] = "DanQ"

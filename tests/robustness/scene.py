@@ -8,8 +8,11 @@ import numpy as np
 from data_generators.random_graphs import random_architecture
 from opendomain_utils.archive import Archive, ScoredArchitecture
 from tests.scripts.in_process import run_script
-from tests.scripts.runs import FINAL, GENOTYPE, SEQ_SIZE, Toy
+from tests.scripts.runs import FINAL, GENOTYPE, Toy
 from tests.toy_bundle import toy_arrays, write_v5, write_v73
+
+SEQ_SIZE = 40
+"""What the baselines need, in bp."""
 
 
 class Scene:
@@ -20,9 +23,9 @@ class Scene:
         self.out, self.nowhere = self.folder / "out", self.folder / "nowhere.mat"
         self.file = self.folder / "text.txt"
         self.file.write_text("no file of this project\n")
-        self.toy = Toy.make(self.folder)
+        self.toy = Toy.make(self.folder, seq_size=SEQ_SIZE)
         self.run = self.folder / "run"
-        done = run_script(FINAL, self.toy.final(self.run, epochs=1, num_steps=1, layers=1))
+        done = run_script(FINAL, self._line())
         assert done.code == 0, done.stderr
         arrays = toy_arrays(12, SEQ_SIZE, 5)
         self.good = {
@@ -49,6 +52,10 @@ class Scene:
             "save_dir": self.out,
             "directory": self.out,
         }
+
+    def _line(self):
+        small = {"epochs": 1, "num_steps": 1, "layers": 1, "seq_size": SEQ_SIZE}
+        return self.toy.final(self.run, **small)
 
     def _archive(self):
         path, rng = self.folder / "archive.jsonl", np.random.default_rng(0)
