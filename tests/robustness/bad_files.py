@@ -10,6 +10,7 @@ from tests.robustness.scene import SEQ_SIZE
 from tests.scripts.runs import FINAL, TEST, command_line
 
 BONAS = "train_genomicBONAS.py"
+BASELINE = "baseline_models/train_baseline.py"
 SMALL = {"num_steps": 1, "batch_size": 8, "epochs": 1, "init_channels": 2, "device": "cpu"}
 READERS = {
     "genotype": (FINAL, "genotype_file", {"train_directory": None}),
@@ -91,23 +92,24 @@ def closed_cases(scene):
     closed.chmod(0)
     base = {**scene.files(), **SMALL, "layers": 1}
     places = [*inside.items(), *((name, unread) for name in inside if name not in {"cache_dir"})]
-    for script in (FINAL, TEST, BONAS, "baseline_models/train_baseline.py"):
+    for script in (FINAL, TEST, BONAS, BASELINE):
         for name, path in places:
             flags = base | {name: path}
-            if "baseline" in script:
+            if script == BASELINE:
                 flags["model"] = "DanQ"
-            if _reads(script, name) and not ("baseline" in script and name == "model"):
+            if _reads(script, name) and (script, name) != (BASELINE, "model"):
                 line = command_line({n: value for n, value in flags.items() if _reads(script, n)})
-                unneeded = name == "test_directory" and script in {FINAL, BONAS}
-                codes = frozenset({0, 2}) if unneeded else frozenset({2})
-                yield Case(script, line, (path, f"--{name}"), codes)
+                needed = name != "test_directory" or script != FINAL
+                yield Case(script, line, (path, f"--{name}"), frozenset({2} if needed else {0}))
 
 
 def _reads(script, name):
-    own = {"genotype_file": {FINAL}, "model": {TEST, "baseline_models/train_baseline.py"}}
+    own = {"genotype_file": {FINAL}, "model": {TEST, BASELINE}}
     own |= {"archive": {BONAS}, "train_supernet_epochs": {BONAS}, "directory": set()}
-    own["model_path"] = {FINAL, "baseline_models/train_baseline.py"}
+    own["model_path"] = {FINAL, BASELINE}
     searched = {FINAL, TEST, BONAS}
+    own |= dict.fromkeys(("train_directory", "valid_directory"), {FINAL, BONAS, BASELINE})
+    own["test_directory"] = {FINAL, TEST, BASELINE}
     own |= {"init_channels": searched, "layers": searched}
     return script in own.get(name, {script})
 
