@@ -19,6 +19,7 @@ from BO_tools.start_archive import read_inherited, start_archive
 from BO_tools.surrogate import fit_surrogate
 from generalNAS_tools.pictures.pictures import draw_curves, draw_genotype
 from generalNAS_tools.runs.command import Setup, run_command, set_up_search
+from generalNAS_tools.runs.criterion import CRITERIA
 from generalNAS_tools.runs.flags import parse_options
 from generalNAS_tools.search_space.genotypes import parse_genotype
 from opendomain_utils.archive import Archive
@@ -44,8 +45,8 @@ def main() -> None:
     options = parse_options(Options, __doc__, save_dir="results/bonas_search", epochs=60)
     options.check()
     rounds, epochs = options.rounds, options.length.epochs
-    inherited = read_inherited(rounds.archive)
-    setup = set_up_search(options, "bonas")
+    inherited = read_inherited(rounds.archive, options.score.criterion)
+    setup = set_up_search(options, "bonas", supernet=options.supernet)
     run, report = setup.run, QualityReport()
     archive = start_archive(run, inherited, initial=rounds.initial, restart=options.run.restart)
     iterations = range(0 if rounds.initial else 1, rounds.iterations + 1)
@@ -73,7 +74,10 @@ def main() -> None:
         report.add(iteration, archive, setup, settings=options.surrogate.predictor_settings)
 
     best = archive.best()
-    log.info("best of %d architectures: %.4f", len(archive), best.score)
+    label = CRITERIA[options.score.criterion].label
+    log.info("best of %d architectures by %s: %.4f", len(archive), label, best.score)
+    if archive.tied() > 1:
+        log.warning("%d tie for it; the lower validation loss decides", archive.tied())
     run.files.write_array("samples_acc", [entry.score for entry in archive.entries])
     draw_curves(run.history, run.files.path("curves", "png"))
     draw_genotype(best.genotype, run.files.path("genotype", "png"))

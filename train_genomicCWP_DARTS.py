@@ -24,7 +24,7 @@ def main() -> None:
     lengths = {"epochs": (25, 15, 15), "frozen_epochs": (15, 3, 3), "dropout_rate": (0.1,)}
     options = parse_options(StagedOptions, __doc__, save_dir="results/cwp_search", **lengths)
     plans, rule = options.stages.plans(), staged_rule(options.weights)
-    setup = set_up_search(options, "cwp_darts")
+    setup = set_up_search(options, "cwp_darts", supernet=options.supernet)
     run, masks, history = setup.run, full_masks(), AlphaHistory()
     run.clock.total_epochs = sum(plan.epochs for plan in plans)
     before: SearchStage | None = None

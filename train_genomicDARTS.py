@@ -41,9 +41,11 @@ class Options(DifferentiableOptions):
 
 def main() -> None:
     """Searches and writes the genotype."""
-    options = parse_options(Options, __doc__, save_dir="results/darts_search")
+    options = parse_options(
+        Options, __doc__, save_dir="results/darts_search", learning_rate_min=1e-3
+    )
     epochs, frozen_epochs = options.length.epochs, options.search.frozen_epochs
-    setup = set_up_search(options, "darts")
+    setup = set_up_search(options, "darts", supernet=options.supernet)
     run, history = setup.run, AlphaHistory()
     run.clock.total_epochs = epochs
     supernet, alphas = Supernet(full_masks(), setup.network), Alphas(full_masks())

@@ -24,7 +24,7 @@ def main() -> None:
     options = parse_options(EdgeStagedOptions, __doc__, save_dir="results/dep_search")
     plans, rule = options.stages.plans(), staged_rule(options.weights)
     edges = options.edges.kept(len(plans))
-    setup = set_up_search(options, "dep_darts")
+    setup = set_up_search(options, "dep_darts", supernet=options.supernet)
     run, masks, history = setup.run, full_masks(), AlphaHistory()
     run.clock.total_epochs = sum(plan.epochs for plan in plans)
 

@@ -1,12 +1,11 @@
 """Hyperband-NAS: many sampled architectures trained for a little, the better half for more.
 
 Successive halving (Jamieson & Talwalkar, AISTATS 2016): in every rung each architecture trains
---budget more epochs, then the better half by validation F1 goes on with its weights, optimizer and
+--budget more epochs, then the better half by --criterion goes on with its weights, optimizer and
 schedule. Several --brackets share the same total of epochs between wide and long rungs
 (Li et al., Hyperband, JMLR 2018).
 """
 
-import logging
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -26,16 +25,14 @@ from randomSearch_and_Hyperband_Tools.sampling_options import SampledOptions
 from randomSearch_and_Hyperband_Tools.score_pictures import draw_halving, draw_scores
 from randomSearch_and_Hyperband_Tools.scores import Scores
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, kw_only=True)
 class HalvingOptions:
     """The rungs."""
 
     title: ClassVar = "halving"
-    budget: int = flag(whole(1), 3, "epochs of a candidate in the first rung")
-    iterations: int = flag(whole(1, MAX_RUNGS), 3, "rungs of successive halving")
+    budget: int = flag(whole(1), 3, "epochs of a candidate in every rung")
+    iterations: int = flag(whole(1, MAX_RUNGS), 3, "halvings; who is left trains in one rung more")
     brackets: int = flag(whole(1, MAX_RUNGS), 1, "brackets of Hyperband; 1: only halving")
 
 
@@ -55,7 +52,7 @@ def main() -> None:
     starts = np.cumsum([0, *(plan[0].candidates for plan in plans)]).tolist()
     genotypes = distinct_genotypes(np.random.default_rng(options.run.seed), starts[-1])
     setup = set_up_search(options, "hb")
-    run, scores, store = setup.run, Scores(), CandidateStore(setup.run)
+    run, scores, store = setup.run, Scores(options.score.criterion), CandidateStore(setup.run)
     run.clock.total_epochs = sum(map(plan_epochs, plans))
 
     for bracket, plan in run.through("bracket", plans):
@@ -79,10 +76,10 @@ def main() -> None:
             store.dismiss(alive if last else set(alive) - set(kept))
             alive = kept
 
-    winner = scores.winner()
-    log.info("candidate %d wins with validation F1 %.4f", winner + 1, scores[winner].f1)
+    winner = scores.log_winner()
     draw_scores(scores, run.files.path("scores", "png"))
-    draw_halving(run.history, plans, winner, path=run.files.path("halving", "png"))
+    picture, criterion = run.files.path("halving", "png"), options.score.criterion
+    draw_halving(run.history, plans, winner, criterion=criterion, path=picture)
     draw_genotype(genotypes[winner], run.files.path("genotype", "png"))
     run.files.write_genotype(genotypes[winner])
 

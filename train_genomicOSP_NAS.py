@@ -14,7 +14,7 @@ import numpy as np
 from generalNAS_tools.pictures.pictures import draw_curves, draw_genotype
 from generalNAS_tools.runs.command import run_command, set_up_search
 from generalNAS_tools.runs.flags import flag, parse_options, real, whole
-from generalNAS_tools.runs.options import TrainingOptions
+from generalNAS_tools.runs.options import SupernetOptions, TrainingOptions
 from generalNAS_tools.search_space.edge_masks import Masks, genotype_from_masks
 from randomSearch_and_Hyperband_Tools.osp_masks import (
     candidate_masks,
@@ -30,6 +30,8 @@ from randomSearch_and_Hyperband_Tools.osp_masks import (
 from randomSearch_and_Hyperband_Tools.osp_stage import OSPStage, round_rates, start_round
 from randomSearch_and_Hyperband_Tools.removal_picture import draw_removals as draw_history
 from randomSearch_and_Hyperband_Tools.removals import RemovalHistory
+
+DEFAULTS = {"save_dir": "results/osp_search", "epochs": 60, "head_dropout": 0.5}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +54,16 @@ class Options(TrainingOptions):
     """The flags of this script."""
 
     rounds: RoundOptions
+    supernet: SupernetOptions
 
 
 def main() -> None:
     """Searches and writes the genotype."""
-    options = parse_options(Options, __doc__, save_dir="results/osp_search", epochs=60)
+    options = parse_options(Options, __doc__, **DEFAULTS)
     rounds, seed = options.rounds, options.run.seed
     num_rounds = planned_rounds(rounds.num_init_archs, rounds.num_ops)
     start = masks = initial_masks(np.random.default_rng(seed), rounds.num_init_archs)
-    setup = set_up_search(options, "osp")
+    setup = set_up_search(options, "osp", supernet=options.supernet)
     run, history = setup.run, RemovalHistory()
     run.clock.total_epochs = rounds.pretrain_epochs + num_rounds * rounds.budget
     decay = {"cnn_lr_decay": rounds.cnn_lr_decay, "rhn_lr_decay": rounds.rhn_lr_decay}

@@ -23,7 +23,7 @@ def main() -> None:
     """Searches and writes the genotype."""
     options = parse_options(StagedOptions, __doc__, save_dir="results/pdarts_search")
     plans, rule = options.stages.plans(), staged_rule(options.weights)
-    setup = set_up_search(options, "pdarts")
+    setup = set_up_search(options, "pdarts", supernet=options.supernet)
     run, masks, history = setup.run, full_masks(), AlphaHistory()
     run.clock.total_epochs = sum(plan.epochs for plan in plans)
 

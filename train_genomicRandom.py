@@ -1,11 +1,9 @@
 """Random search: sampled architectures trained one after the other, the best one wins.
 
 Architectures are drawn uniformly from the search space, none twice. Each is trained as a final
-network for --epochs; its score is the validation F1 after the last one. At an equal budget of
+network for --epochs; the best by --criterion after the last one wins. At an equal budget of
 epochs this is the arm that every search should beat (Li & Talwalkar, UAI 2019).
 """
-
-import logging
 
 import numpy as np
 
@@ -18,8 +16,6 @@ from randomSearch_and_Hyperband_Tools.sampling_options import SampledOptions
 from randomSearch_and_Hyperband_Tools.score_pictures import draw_scores
 from randomSearch_and_Hyperband_Tools.scores import Scores
 
-log = logging.getLogger(__name__)
-
 
 def main() -> None:
     """Searches and writes the genotype."""
@@ -28,7 +24,7 @@ def main() -> None:
     rng = np.random.default_rng(options.run.seed)
     genotypes = distinct_genotypes(rng, options.sampling.num_samples)
     setup = set_up_search(options, "random")
-    run, scores = setup.run, Scores()
+    run, scores = setup.run, Scores(options.score.criterion)
     run.clock.total_epochs = len(genotypes) * epochs
 
     for number, genotype in run.through("candidate", genotypes):
@@ -38,8 +34,7 @@ def main() -> None:
         scores.write(run, genotypes)
         del candidate  # memory never holds two networks
 
-    winner = scores.winner()
-    log.info("candidate %d wins with validation F1 %.4f", winner + 1, scores[winner].f1)
+    winner = scores.log_winner()
     draw_scores(scores, run.files.path("scores", "png"))
     draw_genotype(genotypes[winner], run.files.path("genotype", "png"))
     run.files.write_genotype(genotypes[winner])

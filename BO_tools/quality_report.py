@@ -74,7 +74,7 @@ def draw_quality(quality: PredictorQuality, path: str | os.PathLike[str]) -> Non
     axes.axline((quality.measured.mean(),) * 2, slope=1, color="0.6", linestyle="--", zorder=0)
     axes.set(
         title=f"Spearman {quality.spearman:.2f}, Kendall {quality.kendall:.2f}",
-        xlabel="measured validation F1",
+        xlabel="measured score",
         ylabel="predicted, each without its own score",
     )
     axes.grid(alpha=0.3)

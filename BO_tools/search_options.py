@@ -6,7 +6,12 @@ from typing import ClassVar
 from BO_tools.acquisition import ACQUISITIONS
 from BO_tools.proposals import SAMPLERS
 from generalNAS_tools.runs.flags import MAX_ARCHITECTURES, flag, real, whole
-from generalNAS_tools.runs.options import DataOptions, TrainingOptions
+from generalNAS_tools.runs.options import (
+    DataOptions,
+    ScoreOptions,
+    SupernetOptions,
+    TrainingOptions,
+)
 from predictors.graph_predictors import ENCODERS
 from predictors.losses import LOSSES
 from predictors.predictor_training import PredictorSettings
@@ -89,6 +94,8 @@ class Options(TrainingOptions):
     data: ScoringDataOptions
     rounds: RoundOptions
     surrogate: SurrogateOptions
+    score: ScoreOptions
+    supernet: SupernetOptions
 
     def check(self) -> None:
         """Checks flags against each other.

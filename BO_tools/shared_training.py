@@ -1,5 +1,6 @@
 """A round of genomeBONAS: architectures merged into one supernet, trained and scored with it."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from generalNAS_tools.search_space.edge_masks import Masks, masks_from_genotype
 from generalNAS_tools.search_space.genotypes import Genotype
 from generalNAS_tools.search_space.mixing import mask_mixing
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
-from generalNAS_tools.training.train_loop import evaluate
+from generalNAS_tools.training.train_loop import EpochMetrics, evaluate
 from generalNAS_tools.training.train_step import Forward
 from generalNAS_tools.training.training_epoch import training_epoch
 from opendomain_utils.archive import ScoredArchitecture
@@ -35,6 +36,7 @@ class SharedTraining:
 
     def __init__(self, architectures: Sequence[Genotype], setup: Setup, options: Options) -> None:
         self._setup, self._rounds = setup, options.rounds
+        self._criterion = options.score.criterion
         masks = merge_masks([masks_from_genotype(genotype) for genotype in architectures])
         self._mixing = mask_mixing(masks, setup.device)
         self.supernet = Supernet(masks, setup.network).to(setup.device)
@@ -85,13 +87,16 @@ class SharedTraining:
         )
 
     def score(self, genotype: Genotype, iteration: int) -> ScoredArchitecture:
-        """Validation F1 of one of the architectures, with its own BatchNorm statistics.
+        """Scores one of the architectures on the validation set, with its own statistics.
 
-        The supernet stays as it is, and no random number is drawn.
+        BatchNorms of the CNN take averages over training batches, the RHN what --rhn_statistics
+        says. The supernet stays as it is, and no random number is drawn.
         """
         start = time.monotonic()
         setup = self._setup
-        forward = _subnet(genotype, self.supernet, setup.device)
+        forward, loop = _subnet(genotype, self.supernet, setup.device), setup.loop
+        if loop.batch_statistics:
+            loop = replace(loop, batch_size=self._rounds.sub_batch_size)
         with recalibrated(
             self.supernet,
             forward,
@@ -100,15 +105,33 @@ class SharedTraining:
             options=setup.loop,
         ):
             figures = evaluate(
-                self.supernet, forward, split=setup.splits.valid, run=setup.run, options=setup.loop
+                self.supernet, forward, split=setup.splits.valid, run=setup.run, options=loop
             )
-        seconds = round(time.monotonic() - start, 3)
-        return ScoredArchitecture(genotype, figures.f1, seconds, iteration)
+        finite = math.isfinite(figures.loss)
+        return ScoredArchitecture(
+            genotype,
+            unit_score(figures, self._criterion),
+            round(time.monotonic() - start, 3),
+            iteration,
+            criterion=self._criterion,
+            valid_loss=figures.loss if finite else None,
+            **{name: getattr(figures, name) for name in ("f1", "auroc", "auprc")},
+        )
 
     def _draw(self, epoch: int, step: int, _: Batch) -> None:
         """Depends on nothing but seed, epoch and step, so resuming needs no state."""
         rng = np.random.default_rng([self._setup.loop.seed, epoch, step])
         self._drawn = self._subnets[rng.integers(len(self._subnets))]
+
+
+def unit_score(figures: EpochMetrics, criterion: str) -> float:
+    """A validation by the criterion, from 0 to 1 and higher if better; a loss l is exp(−l)."""
+    if not math.isfinite(figures.loss):
+        return 0.0
+    if criterion == "loss":
+        return math.exp(-figures.loss)
+    value: float | None = getattr(figures, criterion)
+    return 0.0 if value is None else value
 
 
 def merge_masks(masks: Sequence[Masks]) -> Masks:

@@ -10,16 +10,23 @@ from opendomain_utils.archive import Archive, ScoredArchitecture
 log = logging.getLogger(__name__)
 
 
-def read_inherited(path: str | None) -> list[ScoredArchitecture]:
+def read_inherited(path: str | None, criterion: str) -> list[ScoredArchitecture]:
     """The scores of an earlier run that --archive names.
 
     Raises:
-        ValueError: the file is missing or broken.
+        ValueError: the file is missing or broken, or its scores are by another criterion.
     """
     if path is None:
         return []
     check_file(path, "an archive (.jsonl) for --archive")
-    return Archive(path).entries
+    entries = Archive(path).entries
+    for number, entry in enumerate(entries, 1):
+        if entry.criterion != criterion:
+            raise ValueError(
+                f"--archive {path}, line {number}: scored by {entry.criterion}; expected "
+                f"--criterion {criterion}"
+            )
+    return entries
 
 
 def start_archive(

@@ -84,7 +84,7 @@ class NCNetRR(nn.Sequential):
 
     def __init__(self, seq_size: int, num_targets: int) -> None:
         features = nn.Sequential(
-            nn.Conv1d(4, CHANNELS, KERNEL),
+            _conv_norm(4, CHANNELS, KERNEL, padding=0),
             nn.ReLU(),
             *(basic_block() for _ in range(BLOCKS_RR)),
         )

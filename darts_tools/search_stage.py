@@ -14,7 +14,7 @@ from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.runs.flags import flag, real
-from generalNAS_tools.runs.options import SearchOptions
+from generalNAS_tools.runs.options import SearchOptions, SupernetOptions
 from generalNAS_tools.runs.run_directory import Stateful
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.training.training_epoch import training_epoch
@@ -34,6 +34,7 @@ class DifferentiableOptions(SearchOptions):
     """What every differentiable search takes."""
 
     alphas: AlphaOptions
+    supernet: SupernetOptions
 
 
 class AlphaRule(NamedTuple):

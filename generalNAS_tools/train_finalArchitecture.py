@@ -14,7 +14,7 @@ from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.files.model_files import describe
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.runs.command import run_command, set_up_search
-from generalNAS_tools.runs.flags import RATE, flag, parse_options
+from generalNAS_tools.runs.flags import flag, parse_options, rate_below_one
 from generalNAS_tools.runs.options import ModelOptions, TrainingOptions
 from generalNAS_tools.training.final_training import train_final_network
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
@@ -26,7 +26,7 @@ class GenotypeOptions:
 
     title: ClassVar = None
     genotype_file: str = flag(str, ..., "the genotype (.npy) to train")
-    drop_path_prob: float = flag(RATE, 0.2, "rate of drop path")
+    drop_path_prob: float = flag(rate_below_one, 0.2, "rate of drop path")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Options(TrainingOptions):
 
 def main() -> None:
     """Trains, validates after each epoch, saves the best model."""
-    options = parse_options(Options, __doc__, save_dir="results/final")
+    options = parse_options(Options, __doc__, save_dir="results/final", patience=5)
     genotype = read_genotype(options.genotype.genotype_file)
     extra = {"genotype of --genotype_file": genotype.to_json()}
     setup = set_up_search(options, "final", extra=extra)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from BONAS_search_space.graphs import architecture_key, canonical, check_architecture
+from generalNAS_tools.runs.criterion import CRITERIA
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 
 logger = logging.getLogger(__name__)
@@ -18,15 +19,29 @@ class ScoredArchitecture(NamedTuple):
 
     Attributes:
         genotype: the architecture, in canonical form once archived.
-        score: its measured quality, 0 to 1 (validation F1).
+        score: its measured quality, 0 to 1, by the criterion.
         seconds: what measuring it took.
         iteration: of the search that measured it; 0 is the initial design.
+        criterion: what the score is; rows that don't say hold an F1.
+        valid_loss: cross-entropy on the validation set; None if it isn't known or not finite.
+        f1: weighted F1 there; None if it isn't known.
+        auroc: mean AUROC there; None if it isn't known or defined.
+        auprc: mean AUPRC there; likewise.
     """
 
     genotype: Genotype
     score: float
     seconds: float
     iteration: int
+    criterion: str = "f1"
+    valid_loss: float | None = None
+    f1: float | None = None
+    auroc: float | None = None
+    auprc: float | None = None
+
+
+_REQUIRED = set(ScoredArchitecture._fields) - set(ScoredArchitecture._field_defaults)
+_FIGURES = ("valid_loss", "f1", "auroc", "auprc")
 
 
 class Archive:
@@ -61,8 +76,16 @@ class Archive:
         return set(self._lines)
 
     def best(self) -> ScoredArchitecture:
-        """The row with the highest score, the first of equals; there must be rows."""
-        return max(self.entries, key=lambda entry: entry.score)
+        """The row with the highest score; there must be rows.
+
+        A tie goes to the lower validation loss, then to the first.
+        """
+        return min(self.entries, key=_rank)
+
+    def tied(self) -> int:
+        """How many rows have the highest score."""
+        best = self.best().score
+        return sum(entry.score == best for entry in self.entries)
 
     def append(self, entry: ScoredArchitecture) -> None:
         """Adds a row, on disk when this returns.
@@ -118,12 +141,15 @@ class Archive:
         self._lines[architecture_key(entry.genotype)] = len(self.entries)
 
 
+def _rank(entry: ScoredArchitecture) -> tuple[float, float]:
+    return -entry.score, math.inf if entry.valid_loss is None else entry.valid_loss
+
+
 def _parse_row(row: Any, where: str) -> ScoredArchitecture:
     """Checks a row of untrusted JSON."""
-    if not isinstance(row, dict) or set(row) != set(ScoredArchitecture._fields):
-        raise ValueError(
-            f"{where}: expected an object with {', '.join(ScoredArchitecture._fields)}"
-        )
+    fields = ScoredArchitecture._fields
+    if not isinstance(row, dict) or set(row) not in (set(fields), _REQUIRED):
+        raise ValueError(f"{where}: expected an object with {', '.join(fields)}")
     genotype = parse_genotype(row["genotype"], source=where)
     check_architecture(genotype, source=where)
     score, seconds, iteration = row["score"], row["seconds"], row["iteration"]
@@ -133,7 +159,18 @@ def _parse_row(row: Any, where: str) -> ScoredArchitecture:
         raise ValueError(f"{where}: seconds is {seconds!r}; expected a number from 0")
     if not isinstance(iteration, int) or isinstance(iteration, bool) or iteration < 0:
         raise ValueError(f"{where}: iteration is {iteration!r}; expected an integer from 0")
-    return ScoredArchitecture(canonical(genotype), float(score), float(seconds), iteration)
+    entry = ScoredArchitecture(**row)._replace(
+        genotype=canonical(genotype), score=float(score), seconds=float(seconds)
+    )
+    if entry.criterion not in CRITERIA:
+        raise ValueError(
+            f"{where}: criterion is {entry.criterion!r}; expected one of {', '.join(CRITERIA)}"
+        )
+    for name in _FIGURES:
+        value = getattr(entry, name)
+        if value is not None and not _is_number(value):
+            raise ValueError(f"{where}: {name} is {value!r}; expected a number or null")
+    return entry
 
 
 def _is_number(value: Any) -> bool:

@@ -130,9 +130,12 @@ def train_candidate(candidate: Candidate, setup: Setup, *, epochs: int, first: i
         run.clock.start_epoch()
     run.track()
     rows = [row for row in run.history if row["candidate"] == candidate.number + 1]
-    last = {"acc_valid": math.nan, "valid_loss": math.nan} if diverged else rows[-1]
+    columns = ("acc_valid", "valid_auroc", "valid_auprc", "valid_loss")
+    last = dict.fromkeys(columns, math.nan) if diverged else rows[-1]
     return Score(
         last["acc_valid"],
+        last["valid_auroc"],
+        last["valid_auprc"],
         last["valid_loss"],
         sum(parameter.numel() for parameter in network.parameters()),
         len(rows),

@@ -29,12 +29,13 @@ class Rung(NamedTuple):
 def halving_plan(num_samples: int, *, budget: int, iterations: int) -> list[Rung]:
     """Successive halving: train everyone for `budget` epochs, keep the better half, repeat.
 
-    The better half of an odd number is rounded down, as in Algorithm 1: 25 → 12 → 6 → 3.
+    The better half of an odd number is rounded down, as in Algorithm 1: 25 → 12 → 6 → 3. As in
+    2021 those left after the last halving train once more, so there is one rung more than halvings.
 
     Args:
         num_samples: architectures in the first rung.
         budget: epochs that each candidate trains in each rung.
-        iterations: number of rungs, that is of halvings.
+        iterations: number of halvings.
 
     Raises:
         ValueError: an argument is below 1, or too few samples for so many halvings.
@@ -51,7 +52,7 @@ def halving_plan(num_samples: int, *, budget: int, iterations: int) -> list[Rung
             f"--num_samples {num_samples} is too few for --iterations {iterations} halvings; "
             f"expected at least {ETA**iterations}"
         )
-    return _rungs(num_samples, [budget * (i + 1) for i in range(iterations)])
+    return _rungs(num_samples, [budget * (i + 1) for i in range(iterations + 1)])
 
 
 def hyperband_plans(

@@ -77,14 +77,16 @@ def eligible_edges(mask: BoolArray) -> list[int]:
 
 
 def draw_removals(mask: BoolArray, num_ops: int, rng: np.random.Generator) -> list[Pair]:
-    """Draws up to `num_ops` removable pairs, each uniform over those that may go by then.
+    """Draws up to `num_ops` removable pairs: an eligible edge, then one of its primitives.
 
-    Every drawn pair counts as removed for the draws after it, so that all of them, or any part
-    of them, may be removed together.
+    Both are uniform, so that a primitive on a crowded edge is drawn more rarely. Every drawn pair
+    counts as removed for the draws after it, so that all of them, or any part of them, may be
+    removed together.
     """
     removals: list[Pair] = []
-    while len(removals) < num_ops and (pairs := _removable_pairs(mask)):
-        removals.append(pairs[rng.integers(len(pairs))])
+    while len(removals) < num_ops and (edges := eligible_edges(mask)):
+        edge = edges[rng.integers(len(edges))]
+        removals.append((edge, int(rng.choice(np.flatnonzero(mask[edge])))))
         mask = without(mask, removals[-1:])
     return removals
 

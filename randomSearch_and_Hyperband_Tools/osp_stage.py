@@ -60,6 +60,7 @@ class OSPStage(NamedTuple):
             split=setup.splits.valid,
             run=setup.run,
             options=setup.loop,
+            areas=False,
         )
         return figures.loss
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from generalNAS_tools.runs.flags import MAX_ARCHITECTURES, RATE, flag, whole
-from generalNAS_tools.runs.options import TrainingOptions
+from generalNAS_tools.runs.flags import MAX_ARCHITECTURES, flag, rate_below_one, whole
+from generalNAS_tools.runs.options import ScoreOptions, TrainingOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +13,7 @@ class SamplingOptions:
 
     title: ClassVar = "candidates"
     num_samples: int = flag(whole(1, MAX_ARCHITECTURES), 20, "architectures to draw")
-    drop_path_prob: float = flag(RATE, 0.2, "rate of drop path")
+    drop_path_prob: float = flag(rate_below_one, 0.2, "rate of drop path")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,3 +21,4 @@ class SampledOptions(TrainingOptions):
     """The options of a search that trains sampled architectures."""
 
     sampling: SamplingOptions
+    score: ScoreOptions

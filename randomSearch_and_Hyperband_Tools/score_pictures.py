@@ -1,10 +1,12 @@
 """Pictures of random search and Hyperband: scores by rank, learning curves with the cut-offs."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from generalNAS_tools.pictures.figures import new_figure, save_figure, tick_whole_numbers
+from generalNAS_tools.runs.criterion import CRITERIA
 from randomSearch_and_Hyperband_Tools.halving import Rung
 from randomSearch_and_Hyperband_Tools.scores import Scores
 
@@ -12,18 +14,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Curve = tuple[list[int], list[float]]
-"""Epochs with a validation, and the F1 there."""
+"""Epochs with a validation, and the criterion's value there."""
 
 
 def draw_scores(scores: Scores, path: str | os.PathLike[str]) -> None:
-    """Draws every candidate's validation F1 by rank, one colour per number of epochs trained."""
+    """Draws every candidate's score by rank, one colour per number of epochs trained."""
     figure = new_figure(8, 5, layout="constrained")
     axes = figure.subplots()
     ranked = [scores[number] for number in scores.ranking()]
     for colour, epochs in enumerate(sorted({score.epochs for score in ranked}, reverse=True)):
-        points = [(rank, s.f1) for rank, s in enumerate(ranked, 1) if s.epochs == epochs]
+        points = [
+            (rank, math.nan if (value := score.value(scores.criterion)) is None else value)
+            for rank, score in enumerate(ranked, 1)
+            if score.epochs == epochs
+        ]
         axes.plot(*zip(*points, strict=True), "o", color=f"C{colour}", label=f"{epochs} epochs")
-    axes.set(title="Scores of the sampled architectures", xlabel="rank", ylabel="validation F1")
+    label = CRITERIA[scores.criterion].label
+    axes.set(title="Scores of the sampled architectures", xlabel="rank", ylabel=label)
     _finish(axes)
     save_figure(figure, path)
 
@@ -33,50 +40,52 @@ def draw_halving(
     plans: Sequence[Sequence[Rung]],
     winner: int,
     *,
+    criterion: str,
     path: str | os.PathLike[str],
 ) -> None:
-    """Draws every candidate's validation F1 over its own epochs, one panel per bracket.
+    """Draws every candidate's score over its own epochs, one panel per bracket.
 
     Dashed lines are the cut-offs. Candidates that reached the last rung are blue, the winner red.
 
     Args:
-        history: rows with `candidate` (from 1) and `acc_valid`.
+        history: rows with `candidate` (from 1) and the criterion's column.
         plans: of the brackets; their candidates are numbered one after the other.
         winner: its number, from 0.
+        criterion: what is drawn.
         path: PNG file to write.
     """
     figure = new_figure(8 * len(plans), 5, layout="constrained")
     panels = figure.subplots(1, len(plans), squeeze=False)[0]
-    curves, first = _curves(history), 0
+    curves, first = _curves(history, CRITERIA[criterion].column), 0
     for number, (axes, plan) in enumerate(zip(panels, plans, strict=True), 1):
         last_cut = plan[-2].epochs if len(plan) > 1 else 0
         for candidate in range(first, first + plan[0].candidates):
-            epochs, f1 = curves.get(candidate, ([], []))
+            epochs, values = curves.get(candidate, ([], []))
             stays = bool(epochs) and epochs[-1] > last_cut
             colour = "C3" if candidate == winner else "C0" if stays else "0.7"
-            axes.plot(epochs, f1, color=colour, marker="o", markersize=3, zorder=2 + stays)
+            axes.plot(epochs, values, color=colour, marker="o", markersize=3, zorder=2 + stays)
         for rung in plan:
             axes.axvline(rung.epochs, color="0.4", linestyle="--", linewidth=1)
             text = f"{rung.candidates} → {1 if rung is plan[-1] else rung.survivors}"
             above = axes.get_xaxis_transform()
             axes.text(rung.epochs, 1, text, transform=above, va="bottom", ha="center")
         axes.set_title(f"Bracket {number}", pad=22)
-        axes.set(xlabel="epochs of the candidate", ylabel="validation F1")
+        axes.set(xlabel="epochs of the candidate", ylabel=CRITERIA[criterion].label)
         _finish(axes)
         first += plan[0].candidates
     save_figure(figure, path)
 
 
-def _curves(history: Sequence[Mapping[str, Any]]) -> dict[int, Curve]:
+def _curves(history: Sequence[Mapping[str, Any]], column: str) -> dict[int, Curve]:
     trained: dict[int, int] = {}
     curves: dict[int, Curve] = {}
     for row in history:
         number = row["candidate"] - 1
         trained[number] = trained.get(number, 0) + 1
-        if row["acc_valid"] is not None:
-            epochs, f1 = curves.setdefault(number, ([], []))
+        if row[column] is not None:
+            epochs, values = curves.setdefault(number, ([], []))
             epochs.append(trained[number])
-            f1.append(row["acc_valid"])
+            values.append(row[column])
     return curves
 
 

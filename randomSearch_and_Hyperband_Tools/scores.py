@@ -1,35 +1,53 @@
 """Scores of sampled architectures: who is best, and the table of all."""
 
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from generalNAS_tools.runs.criterion import CRITERIA, rank_key
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.search_space.genotypes import Genotype
+
+log = logging.getLogger(__name__)
 
 
 class Score(NamedTuple):
     """What a candidate reached.
 
     Attributes:
-        f1: on the validation set after its last epoch; NaN if it diverged.
-        valid_loss: likewise.
+        f1: on the validation set after its last epoch.
+        auroc: likewise, the mean over the targets with both classes; None if there are none.
+        auprc: likewise.
+        valid_loss: likewise; NaN if it diverged.
         parameters: number of them.
         epochs: that it trained, the one in which it diverged left out.
         seconds: that they took.
     """
 
     f1: float
+    auroc: float | None
+    auprc: float | None
     valid_loss: float
     parameters: int
     epochs: int
     seconds: float
 
+    def value(self, criterion: str) -> float | None:
+        """What the criterion says of the candidate."""
+        figures = {"auprc": self.auprc, "auroc": self.auroc, "loss": self.valid_loss, "f1": self.f1}
+        return figures[criterion]
+
 
 class Scores:
-    """The candidates' scores so far, by number; a state for checkpoints."""
+    """The candidates' scores so far, by number; a state for checkpoints.
 
-    def __init__(self) -> None:
+    Args:
+        criterion: what picks the best, a key of CRITERIA.
+    """
+
+    def __init__(self, criterion: str) -> None:
+        self.criterion = criterion
         self._scores: dict[int, Score] = {}
 
     def __getitem__(self, number: int) -> Score:
@@ -44,7 +62,7 @@ class Scores:
         return sorted(alive, key=self._rank)[:keep]
 
     def ranking(self) -> list[int]:
-        """All candidates: who trained longest first, by F1 among these; the diverged last."""
+        """All candidates: who trained longest first, the best among these; the diverged last."""
 
         def place(number: int) -> tuple[bool, int, tuple[float, float, int]]:
             return self._diverged(number), -self[number].epochs, self._rank(number)
@@ -64,6 +82,25 @@ class Scores:
                 "--rhn_lr, --cnn_lr or --clip"
             )
         return first
+
+    def log_winner(self) -> int:
+        """Says who wins, and whether by the criterion alone; gives its number."""
+        winner, label = self.winner(), CRITERIA[self.criterion].label
+        value = self[winner].value(self.criterion)
+        log.info("candidate %d wins with %s %s", winner + 1, label, _text(value))
+        tied = [
+            number
+            for number in self.ranking()
+            if self[number].epochs == self[winner].epochs
+            and self[number].value(self.criterion) == value
+        ]
+        if len(tied) > 1:
+            log.warning(
+                "%d candidates tie for the first place with %s %s; the lower validation loss "
+                "decides, then the lower number",
+                *(len(tied), label, _text(value)),
+            )
+        return winner
 
     def write(self, run: RunDirectory, genotypes: Sequence[Genotype]) -> None:
         """Writes the table scores-<save>.csv, best first."""
@@ -87,13 +124,15 @@ class Scores:
         self._scores = {number: Score(*values) for number, values in state["scores"].items()}
 
     def _rank(self, number: int) -> tuple[float, float, int]:
-        """Highest F1 first; a tie goes to the lower loss, then to the lower number.
-
-        Ties are common: after few epochs on rare labels F1 is still 0.
-        """
+        """Best first; a tie goes to the lower loss, then to the lower number."""
         if self._diverged(number):  # NaN has no order; the number alone decides
             return 0.0, 0.0, number
-        return -self[number].f1, self[number].valid_loss, number
+        score = self[number]
+        return *rank_key(self.criterion, score.value(self.criterion), score.valid_loss), number
 
     def _diverged(self, number: int) -> bool:
-        return math.isnan(self[number].f1)
+        return math.isnan(self[number].valid_loss)
+
+
+def _text(value: float | None) -> str:
+    return "undefined (no target has both classes)" if value is None else f"{value:.4f}"

@@ -195,6 +195,18 @@ def batches(indices: Tensor, batch_size: int, *, drop_last: bool) -> tuple[Tenso
     return parts[:-1] if drop_last and len(parts) > 1 and len(parts[-1]) < batch_size else parts
 
 
+def even_batches(indices: Tensor, batch_size: int) -> tuple[Tensor, ...]:
+    """Cuts indices into batches of about the same size, as close to `batch_size` as they go.
+
+    Args:
+        indices: (n,) int64.
+        batch_size: of all batches but the last ones, which share what is over or lacking.
+    """
+    parts = indices.tensor_split(max(1, round(len(indices) / batch_size)))
+    sizes = sorted(map(len, parts), key=lambda size: abs(size - batch_size))
+    return indices.split(sizes)
+
+
 def reverse_complement(x: Tensor) -> Tensor:
     """The other strand of one-hot DNA, (B, 4, L) → (B, 4, L).
 

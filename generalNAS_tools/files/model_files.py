@@ -57,9 +57,10 @@ def load_final_model(path: str | os.PathLike[str]) -> FinalModel:
 def _options(fields: Any, path: str | os.PathLike[str]) -> NetworkOptions:
     try:
         options = NetworkOptions(**fields)
-        *sizes, dropoutx, dropouth = dataclasses.astuple(options)
+        *sizes, dropoutx, dropouth, head_dropout = dataclasses.astuple(options)
         valid = all(type(size) is int and size > 0 for size in sizes)
-        valid = valid and options.layers <= MAX_LAYERS and 0 <= dropoutx < 1 and 0 <= dropouth < 1
+        valid = valid and options.layers <= MAX_LAYERS
+        valid = valid and all(0 <= rate < 1 for rate in (dropoutx, dropouth, head_dropout))
     except TypeError:
         valid = False
     if not valid:

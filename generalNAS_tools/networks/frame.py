@@ -17,7 +17,6 @@ STEM_MULTIPLIER = 3
 HEAD_SIZE = 925
 MAX_LAYERS = 50
 """Two of three cells double the channels: no memory holds more."""
-HEAD_DROPOUT = 0.1
 INIT_RANGE = 0.04
 
 
@@ -44,6 +43,7 @@ class NetworkOptions:
         layers: number of cells.
         dropoutx: rate of the RHN's input mask.
         dropouth: rate of the RHN's hidden mask.
+        head_dropout: rate of the dropout before the head.
     """
 
     seq_size: int
@@ -52,6 +52,7 @@ class NetworkOptions:
     layers: int = 6
     dropoutx: float = 0.1
     dropouth: float = 0.05
+    head_dropout: float = 0.1
 
     def check_memory(self, copies: int = 1) -> None:
         """Checks that the weights of RHN and head alone fit into this machine's memory.
@@ -136,7 +137,7 @@ class Network(nn.Module):
         self.rhn = rhn
         width = num_time_steps(options.seq_size, shapes) * 4 * shapes[-1].channels
         self.head = nn.Sequential(
-            nn.Dropout(HEAD_DROPOUT),
+            nn.Dropout(options.head_dropout),
             nn.Linear(width, HEAD_SIZE),
             nn.ReLU(),
             nn.Linear(HEAD_SIZE, options.num_targets),

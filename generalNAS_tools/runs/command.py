@@ -23,6 +23,7 @@ from generalNAS_tools.runs.options import (
     LoopOptions,
     RunOptions,
     SearchOptions,
+    SupernetOptions,
     WeightOptions,
 )
 from generalNAS_tools.runs.run_directory import Diverged, RunDirectory, Stopped
@@ -68,10 +69,21 @@ class TrainingCommand(Protocol):
 
 
 def set_up_search(
-    options: SearchOptions, method: str, *, extra: Mapping[str, Any] | None = None
+    options: SearchOptions,
+    method: str,
+    *,
+    extra: Mapping[str, Any] | None = None,
+    supernet: SupernetOptions | None = None,
 ) -> Setup:
     """As `set_up`, for searched networks."""
-    return set_up(options, method, extra=extra, frame=options.network, weights=options.weights)
+    return set_up(
+        options,
+        method,
+        extra=extra,
+        frame=options.network,
+        weights=options.weights,
+        supernet=supernet,
+    )
 
 
 def set_up(
@@ -81,6 +93,7 @@ def set_up(
     extra: Mapping[str, Any] | None = None,
     frame: FrameOptions | None = None,
     weights: WeightOptions | None = None,
+    supernet: SupernetOptions | None = None,
 ) -> Setup:
     """Opens data and run directory, seeds torch, picks the device.
 
@@ -90,6 +103,7 @@ def set_up(
         extra: more configuration that must stay the same when the run is resumed.
         frame: of searched networks.
         weights: how searched networks are trained.
+        supernet: how supernets are evaluated.
 
     Raises:
         ValueError: for whatever is wrong with a flag, a file or the folder.
@@ -120,9 +134,8 @@ def set_up(
     seed_everything(options.run.seed)
     for split in splits:
         split.to_device(device)
-    return Setup(
-        splits, run, LoopOptions.of(data, options.run, device, weights=weights), network, device
-    )
+    loop = LoopOptions.of(data, options.run, device, weights=weights, supernet=supernet)
+    return Setup(splits, run, loop, network, device)
 
 
 def pick_device(name: str) -> torch.device:

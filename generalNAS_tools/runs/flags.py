@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from generalNAS_tools.files.progress import say
+from generalNAS_tools.runs.old_flags import GIVEN, INERT, OLD_NAMES, Inert
 
 Options = TypeVar("Options")
 
@@ -36,12 +37,12 @@ def flag(convert: Callable[[str], Any], default: Any, text: str, *, choices: Any
     """A field of a dataclass that is a flag.
 
     Args:
-        convert: from the text that a user gives; `str` takes any but an empty one.
+        convert: from the text that a user gives; empty only if that is the default.
         default: a tuple makes it a flag of one or more values, `...` a flag that must be given.
         text: its sentence in --help.
         choices: the values allowed.
     """
-    convert = _not_empty if convert is str else convert
+    convert = _not_empty if convert is str and default != "" else convert
     more = {"type": convert, "help": text, "choices": choices}
     return _field(default, more | ({"nargs": "+"} if isinstance(default, tuple) else {}))
 
@@ -62,7 +63,7 @@ def parse_options(kind: type[Options], description: str | None, **defaults: Any)
 
     Args:
         kind: a dataclass of dataclasses of flags; their attribute `title` names a group in
-            --help.
+            --help. One with `old_flags` set takes the flags of 2021's parsers along.
         description: what --help says first.
         defaults: by flag, where they are not the dataclass's own.
     """
@@ -79,11 +80,17 @@ def parse_options(kind: type[Options], description: str | None, **defaults: Any)
             groups[part.title] = parser.add_argument_group(part.title)
         for field in _flags(part):
             _add(groups[part.title], field, defaults.get(field.name, field.default))
-    assert defaults.keys() <= {field.name for part in parts.values() for field in _flags(part)}
+    fields = {field.name: field for part in parts.values() for field in _flags(part)}
+    assert defaults.keys() <= fields.keys()
+    if any(getattr(part, "old_flags", False) for part in parts.values()):
+        _add_old(parser, fields)
     for word in sys.argv[1:]:
         if word.startswith("--") and word.endswith("=--"):  # argparse would read no value at all
             parser.error(f"{word}: expected a value")
     values = vars(parser.parse_args())
+    if GIVEN in values:
+        names = ", ".join(values[GIVEN])
+        say(f"{parser.prog}: warning: without effect here, as in 2021: {names}")
     return kind(**{name: _filled(part, values) for name, part in parts.items()})
 
 
@@ -114,6 +121,18 @@ def _add(group: Any, field: dataclasses.Field[Any], default: Any) -> None:
         )
 
 
+def _add_old(parser: argparse.ArgumentParser, fields: dict[str, dataclasses.Field[Any]]) -> None:
+    """Adds what 2021's parsers had, hidden from --help: old names and flags without effect."""
+    hidden: dict[str, Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+    names = OLD_NAMES.items()
+    renamed = {old: new for old, new in names if new in fields and old not in fields}
+    for old, new in renamed.items():
+        argument = fields[new].metadata["argument"]
+        parser.add_argument(f"--{old}", dest=new, **argument | hidden)
+    for name in sorted({*INERT, *OLD_NAMES} - fields.keys() - renamed.keys()):
+        parser.add_argument(f"--{name}", nargs="?", action=Inert, **hidden)
+
+
 def _filled(part: type[Any], values: dict[str, Any]) -> Any:
     chosen = {field.name: values[field.name] for field in _flags(part)}
     return part(**{n: tuple(v) if isinstance(v, list) else v for n, v in chosen.items()})
@@ -133,12 +152,13 @@ def boolean(text: str) -> bool:
     return values[text.lower()]
 
 
-def whole(minimum: int, maximum: int = MAX_COUNT) -> Callable[[str], int]:
-    """A converter for whole numbers from `minimum` to `maximum`."""
+def whole(minimum: int, maximum: int = MAX_COUNT, *, point: bool = False) -> Callable[[str], int]:
+    """A converter for whole numbers from `minimum` to `maximum`; with `point` also as 1000.0."""
 
     def convert(text: str) -> int:
+        digits, _, decimals = text.partition(".")
         try:
-            value = int(text)
+            value = int(digits if point and not decimals.strip("0") else text)
         except ValueError:
             value = minimum - 1
         if not minimum <= value <= maximum:
@@ -167,3 +187,11 @@ def real(minimum: float, maximum: float = MAX_NUMBER) -> Callable[[str], float]:
 
 RATE = real(0.0, 1.0)
 SEED = whole(0, 2**63 - 1)
+
+
+def rate_below_one(text: str) -> float:
+    """Reads a rate of dropout, which leaves something."""
+    value = RATE(text)
+    if value == 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number ≥ 0 and < 1")
+    return value

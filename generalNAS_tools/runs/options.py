@@ -1,16 +1,28 @@
 """The options that several scripts share, each with its default and a sentence."""
 
+import argparse
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
 from generalNAS_tools.networks.frame import MAX_LAYERS, NetworkOptions
-from generalNAS_tools.runs.flags import SEED, flag, real, switch, whole
+from generalNAS_tools.runs.criterion import CRITERIA
+from generalNAS_tools.runs.flags import SEED, flag, rate_below_one, real, switch, whole
 from generalNAS_tools.runs.run_files import check_name
 
 _TRAINING_COPIES = 3
 """What training holds of every weight: itself, its gradient and its momentum."""
+
+
+def _task(text: str) -> str:
+    """Reads the task; 2021's second one is refused with a sentence."""
+    if text == "next_character_prediction":
+        raise argparse.ArgumentTypeError(
+            f"{text!r} was never finished in the 2021 system and is not built here; "
+            "expected TF_bindings"
+        )
+    return text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +30,7 @@ class DataOptions:
     """Where the data are and how a batch is taken."""
 
     title: ClassVar = "data"
+    old_flags: ClassVar = True
     train_directory: str = flag(str, "data/deepsea_train/train.mat", "train.mat of the bundle")
     valid_directory: str = flag(str, "data/deepsea_train/valid.mat", "valid.mat of the bundle")
     test_directory: str = flag(str, "data/deepsea_train/test.mat", "test.mat of the bundle")
@@ -25,7 +38,7 @@ class DataOptions:
     seq_size: int | None = flag(whole(1), None, "sequence length in bp; checked")
     batch_size: int = flag(whole(2), 64, "sequences a step")
     num_steps: int = flag(whole(1), 2000, "steps an epoch, at most the whole set")
-    task: str = flag(str, "TF_bindings", "what is predicted", choices=["TF_bindings"])
+    task: str = flag(_task, "TF_bindings", "what is predicted", choices=["TF_bindings"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +48,9 @@ class FrameOptions:
     title: ClassVar = "network"
     init_channels: int = flag(whole(2), 8, "channels of the first cell")
     layers: int = flag(whole(1, MAX_LAYERS), 6, "number of cells")
-    dropoutx: float = flag(real(0.0, 0.99), 0.1, "dropout of the RHN's input")
-    dropouth: float = flag(real(0.0, 0.99), 0.05, "dropout of the RHN's hidden state")
+    dropoutx: float = flag(rate_below_one, 0.1, "dropout of the RHN's input")
+    dropouth: float = flag(rate_below_one, 0.05, "dropout of the RHN's hidden state")
+    head_dropout: float = flag(rate_below_one, 0.1, "dropout before the head")
 
     def __post_init__(self) -> None:
         """Checks that such a network fits into memory, whatever the data."""
@@ -49,7 +63,13 @@ class FrameOptions:
             ValueError: memory can't hold such a network.
         """
         options = NetworkOptions(
-            seq_size, num_targets, self.init_channels, self.layers, self.dropoutx, self.dropouth
+            seq_size,
+            num_targets,
+            self.init_channels,
+            self.layers,
+            self.dropoutx,
+            self.dropouth,
+            self.head_dropout,
         )
         options.check_memory(_TRAINING_COPIES)
         return options
@@ -70,7 +90,7 @@ class WeightOptions:
     title: ClassVar = "weights"
     cnn_lr: float = flag(real(0.0), 0.025, "learning rate of all but the RHN")
     rhn_lr: float = flag(real(0.0), 8.0, "learning rate of the RHN")
-    learning_rate_min: float = flag(real(0.0), 1e-3, "where the cosine ends")
+    learning_rate_min: float = flag(real(0.0), 0.0, "where the cosine ends")
     cnn_weight_decay: float = flag(real(0.0), 3e-4, "weight decay of all but the RHN")
     rhn_weight_decay: float = flag(real(0.0), 5e-7, "weight decay of the RHN")
     momentum: float = flag(real(0.0, 1.0), 0.9, "momentum of all but the RHN")
@@ -87,6 +107,33 @@ class WeightOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SupernetOptions:
+    """How a supernet is evaluated."""
+
+    title: ClassVar = "network"
+    rhn_statistics: str = flag(
+        str,
+        "batch",
+        "what normalises the RHN's states in evaluation: the evaluated batch, or averages over "
+        "training that fit none of the states (as in 2021)",
+        choices=["batch", "running"],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """What picks the winner among trained or scored architectures."""
+
+    title: ClassVar = "score"
+    criterion: str = flag(
+        str,
+        "auprc",
+        "mean validation AUPRC or AUROC of the targets, validation loss, or weighted F1 at 0.5",
+        choices=CRITERIA,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Where results go, seeds, resuming and reports."""
 
@@ -97,7 +144,7 @@ class RunOptions:
     restart: bool = switch(False, "start over where a run was interrupted")
     device: str = flag(str, "auto", "cpu, cuda, cuda:1 ...; auto takes a GPU if there is one")
     amp: bool = switch(False, "bfloat16 matrix work")
-    report_freq: int = flag(whole(1), 1000, "steps between progress lines")
+    report_freq: int = flag(whole(1, point=True), 1000, "steps between progress lines")
     validation: bool = switch(True, "validate during training")
     report_validation: int = flag(whole(1), 1, "epochs between validations")
 
@@ -173,6 +220,8 @@ class LoopOptions:
         clipping: of the gradients; None for none.
         report_freq: steps between progress lines.
         validate_every: epochs from one validation to the next; None for no validation.
+        batch_statistics: evaluate a supernet by the statistics of batches as large as those it
+            trains with, drawn at random.
     """
 
     batch_size: int
@@ -184,6 +233,7 @@ class LoopOptions:
     clipping: Clipping | None = None
     report_freq: int = 1000
     validate_every: int | None = 1
+    batch_statistics: bool = False
 
     @classmethod
     def of(
@@ -193,6 +243,7 @@ class LoopOptions:
         device: torch.device,
         *,
         weights: WeightOptions | None = None,
+        supernet: SupernetOptions | None = None,
     ) -> "LoopOptions":
         """The options that the flags ask for; without `weights` no penalty and no clipping."""
         return cls(
@@ -205,6 +256,7 @@ class LoopOptions:
             clipping=weights.clipping if weights else None,
             report_freq=run.report_freq,
             validate_every=run.report_validation if run.validation else None,
+            batch_statistics=supernet is not None and supernet.rhn_statistics == "batch",
         )
 
     def validates(self, epoch: int) -> bool:

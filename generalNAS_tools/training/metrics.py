@@ -115,6 +115,19 @@ def score_predictions(labels: NDArray[np.bool_], predictions: NDArray[np.float32
     return metrics
 
 
+def mean_areas(
+    labels: NDArray[np.bool_], scores: NDArray[np.float32]
+) -> tuple[float | None, float | None]:
+    """Mean AUROC and AUPRC over the targets with both classes; None if there is none.
+
+    Args:
+        labels: (N, targets).
+        scores: (N, targets), probabilities or logits.
+    """
+    summary = score_predictions(labels, scores)["summary"]
+    return summary["mean_auroc"], summary["mean_auprc"]
+
+
 def average_reverse_complement(
     predictions: NDArray[np.float32], labels: NDArray[np.bool_]
 ) -> NDArray[np.float32]:

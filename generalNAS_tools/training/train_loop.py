@@ -6,7 +6,9 @@ weights, which subnet) and what is done before each weight step (an alpha step, 
 Dimension letters: B batch, L sequence length (bp), T RHN time steps, H RHN width.
 """
 
-from collections.abc import Callable, Iterator
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,20 +16,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from generalNAS_tools.data.deepsea_data import Batch, PackedSplit, batches, epoch_indices
+from generalNAS_tools.data.deepsea_data import (
+    Batch,
+    PackedSplit,
+    batches,
+    epoch_indices,
+    even_batches,
+)
 from generalNAS_tools.files.progress import progress_bar
 from generalNAS_tools.networks.frame import NetworkOutput
+from generalNAS_tools.networks.rhn.cells import SearchRHN
 from generalNAS_tools.runs.options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
-from generalNAS_tools.training.metrics import StreamingF1
+from generalNAS_tools.training.metrics import StreamingF1, mean_areas
 from generalNAS_tools.training.train_step import Forward, bce_loss, weight_step
 
 
 class EpochMetrics(NamedTuple):
-    """Mean loss and weighted F1 of an epoch."""
+    """What an epoch reached.
+
+    Attributes:
+        loss: mean cross-entropy.
+        f1: weighted F1 at threshold 0.5.
+        auroc: mean over the targets with both classes; None if there is none, or not measured.
+        auprc: likewise.
+    """
 
     loss: float
     f1: float
+    auroc: float | None = None
+    auprc: float | None = None
 
 
 class Meter:
@@ -70,6 +88,8 @@ def figures_row(train: EpochMetrics, valid: EpochMetrics | None) -> dict[str, fl
         "acc_train": train.f1,
         "valid_loss": valid.loss if valid else None,
         "acc_valid": valid.f1 if valid else None,
+        "valid_auroc": valid.auroc if valid else None,
+        "valid_auprc": valid.auprc if valid else None,
     }
 
 
@@ -122,19 +142,67 @@ def evaluate(
     split: PackedSplit,
     run: RunDirectory | None,
     options: LoopOptions,
+    areas: bool = True,
 ) -> EpochMetrics:
-    """Loss and F1 in evaluation mode on up to --num_steps batches, always the same ones."""
+    """Loss, F1 and areas in evaluation mode on up to --num_steps batches, always the same ones.
+
+    Args:
+        network: what is evaluated; nothing of it changes.
+        forward: one-hot DNA → output.
+        split: the validation set.
+        run: asked whether to stop.
+        options: batch size and number of batches, and how a supernet's states are normalised.
+        areas: measure AUROC and AUPRC too.
+    """
     network.eval()
     meter = Meter(split.num_targets, options.device)
+    logits, labels = [], []
+    parts = _validation_batches(split, options)
+    with rhn_batch_statistics(network, options.batch_statistics):
+        for batch, output in _passes(forward, split, parts, options, "validation"):
+            meter.update(bce_loss(output, batch), output.logits, batch.labels)
+            if areas:
+                logits.append(output.logits.float())
+                labels.append(batch.labels > 0)
+            if run is not None:
+                run.stop_if_asked()
+    figures = meter.figures()
+    if areas and math.isfinite(figures.loss):
+        truth, scores = torch.cat(labels).cpu().numpy(), torch.cat(logits).cpu().numpy()
+        means = mean_areas(truth, scores)
+        figures = figures._replace(auroc=means[0], auprc=means[1])
+    return figures
+
+
+def _validation_batches(split: PackedSplit, options: LoopOptions) -> Sequence[Tensor]:
+    """The numbers of the sequences, batch by batch.
+
+    Batches whose statistics are used are in random order, for a file may be sorted, and none is
+    much smaller or larger than --batch_size: what doesn't fill one is shared by the last ones.
+    """
     count = min(split.num_sequences, options.num_steps * options.batch_size)
     chosen = torch.arange(split.num_sequences)
-    if count < split.num_sequences:
+    if options.batch_statistics or count < split.num_sequences:
         chosen = epoch_indices(split.num_sequences, seed=options.seed, epoch=0)[:count]
-    for batch, output in _passes(forward, split, chosen, options, "validation"):
-        meter.update(bce_loss(output, batch), output.logits, batch.labels)
-        if run is not None:
-            run.stop_if_asked()
-    return meter.figures()
+    if not options.batch_statistics:
+        return batches(chosen, options.batch_size, drop_last=False)
+    return even_batches(chosen, options.batch_size)
+
+
+@contextlib.contextmanager
+def rhn_batch_statistics(network: nn.Module, use: bool) -> Iterator[None]:
+    """Within the block, a supernet's RHN in evaluation mode normalises by the batch, if asked to.
+
+    Its running statistics average over states whose variances differ by orders of magnitude.
+    """
+    cells = [module for module in network.modules() if isinstance(module, SearchRHN)]
+    for cell in cells:
+        cell.batch_statistics = use
+    try:
+        yield
+    finally:
+        for cell in cells:
+            cell.batch_statistics = False
 
 
 def predict(
@@ -149,8 +217,8 @@ def predict(
     network.eval()
     predictions = np.empty((split.num_sequences, split.num_targets), dtype=np.float32)
     meter, done = Meter(split.num_targets, options.device), 0
-    chosen = torch.arange(split.num_sequences)
-    for batch, output in _passes(forward, split, chosen, options, "test"):
+    parts = batches(torch.arange(split.num_sequences), options.batch_size, drop_last=False)
+    for batch, output in _passes(forward, split, parts, options, "test"):
         meter.update(bce_loss(output, batch), output.logits, batch.labels)
         size = len(batch.labels)
         predictions[done : done + size] = output.logits.float().sigmoid().cpu().numpy()
@@ -161,10 +229,13 @@ def predict(
 
 
 def _passes(
-    forward: Forward, split: PackedSplit, chosen: Tensor, options: LoopOptions, name: str
+    forward: Forward,
+    split: PackedSplit,
+    parts: Sequence[Tensor],
+    options: LoopOptions,
+    name: str,
 ) -> Iterator[tuple[Batch, NetworkOutput]]:
-    """Forward passes without gradients; a short last batch is kept."""
-    parts = batches(chosen, options.batch_size, drop_last=False)
+    """Forward passes without gradients."""
     with torch.inference_mode():
         for step in _with_bar(range(len(parts)), name, len(parts)):
             batch = split.batch(parts[step], options.device)

@@ -22,6 +22,8 @@ from generalNAS_tools.runs.options import (
     LengthOptions,
     LoopOptions,
     RunOptions,
+    ScoreOptions,
+    SupernetOptions,
     WeightOptions,
 )
 from generalNAS_tools.search_space.edge_masks import masks_from_genotype
@@ -46,6 +48,8 @@ OPTIONS = Options(
     run=RunOptions(),
     rounds=RoundOptions(super_batch_size=6, sub_batch_size=4, recalibration_steps=2),
     surrogate=SurrogateOptions(),
+    score=ScoreOptions(),
+    supernet=SupernetOptions(),
 )
 
 
@@ -217,6 +221,6 @@ def test_a_score_is_that_of_the_subnet_on_its_own(architectures, setup, monkeypa
         alone = make([genotype], setup)
         inherit_weights(alone.supernet, together.supernet)
         scores = [training.score(genotype, 0).score for training in (together, alone)]
-        assert scores == [figures.f1 for figures in measured[-2:]]
+        assert scores == [figures.auprc or 0.0 for figures in measured[-2:]]
         assert measured[-2].loss == pytest.approx(measured[-1].loss, rel=1e-5)
     assert len({round(figures.loss, 4) for figures in measured}) == 3

@@ -30,7 +30,7 @@ LAST_BLOCK = (320 * 80 + 2 * 80) + (80 * 15 * 80 + 2 * 80) + (80 * 320 + 2 * 320
 COUNTS = {
     "DeepSEA": (DEEPSEA, 52_843_119),
     "DanQ": (STEM + HEAD, 46_929_039),
-    "NCNet_RR": (STEM + 2 * BASIC_BLOCK + HEAD, 57_581_199),
+    "NCNet_RR": ((4 * 26 * 320 + 2 * 320) + 2 * BASIC_BLOCK + HEAD, 57_581_519),
     "NCNet_bRR": (
         (4 * 26 * 160 + 2 * 160) + 4 * FIRST_BLOCK + WIDENING + PROJECTION + 3 * LAST_BLOCK + HEAD,
         47_693_199,

@@ -82,7 +82,9 @@ def test_frozen_epochs_leave_the_alphas_alone(setup, stage):
 def test_the_row_and_when_it_is_validated(setup, stage):
     first = search_epoch(stage, setup, epoch=0, frozen=True)
     second = search_epoch(stage, setup, epoch=1, frozen=True)
-    assert list(first) == ["train_loss", "acc_train", "valid_loss", "acc_valid"]
+    assert list(first) == [
+        *("train_loss", "acc_train", "valid_loss", "acc_valid", "valid_auroc", "valid_auprc")
+    ]
     assert first["valid_loss"] is None
     assert second["valid_loss"] > 0
 

@@ -38,7 +38,7 @@ def test_read_gives_what_was_written(path, entries):
 
 def test_rows_are_plain_json(path):
     row = json.loads(path.read_text().splitlines()[3])
-    assert set(row) == {"genotype", "score", "seconds", "iteration"}
+    assert set(row) == set(ScoredArchitecture._fields)
     assert row["score"] == 0.3
 
 

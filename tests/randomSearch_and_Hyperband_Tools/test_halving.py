@@ -15,17 +15,17 @@ from randomSearch_and_Hyperband_Tools.halving import (
 
 def test_plan_of_the_documented_command():
     plan = halving_plan(25, budget=3, iterations=3)
-    assert plan == [Rung(25, 12, 3), Rung(12, 6, 6), Rung(6, 3, 9)]
-    assert plan_epochs(plan) == 3 * (25 + 12 + 6)
+    assert plan == [Rung(25, 12, 3), Rung(12, 6, 6), Rung(6, 3, 9), Rung(3, 1, 12)]
+    assert plan_epochs(plan) == 3 * (25 + 12 + 6 + 3) == 138
 
 
 @given(st.integers(1, 8), st.integers(0, 500), st.integers(1, 50))
 def test_every_rung_halves(iterations, extra, budget):
     plan = halving_plan(2**iterations + extra, budget=budget, iterations=iterations)
-    assert len(plan) == iterations
-    assert all(rung.survivors == rung.candidates // 2 >= 1 for rung in plan)
+    assert len(plan) == iterations + 1
+    assert all(rung.survivors == rung.candidates // 2 >= 1 for rung in plan[:-1])
     assert all(a.survivors == b.candidates for a, b in pairwise(plan))
-    assert [rung.epochs for rung in plan] == [budget * (i + 1) for i in range(iterations)]
+    assert [rung.epochs for rung in plan] == [budget * (i + 1) for i in range(iterations + 1)]
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,11 @@ def test_one_bracket_is_successive_halving():
 
 
 def test_three_brackets_of_the_documented_command():
-    """129 epochs to spend, R = 12; the shares are 129/3 = 43, 93/2 = 46.5 and 51 epochs."""
+    """138 epochs to spend, R = 12; the shares are 138/3 = 46, 102/2 = 51 and 60 epochs."""
     assert hyperband_plans(25, budget=3, iterations=3, brackets=3) == [
         [Rung(7, 3, 3), Rung(3, 1, 6), Rung(1, 1, 12)],  # 7·3 + 3·3 + 1·6 = 36
         [Rung(5, 2, 6), Rung(2, 1, 12)],  # 5·6 + 2·6 = 42
-        [Rung(4, 2, 12)],  # 4·12 = 48
+        [Rung(5, 2, 12)],  # 5·12 = 60
     ]
 
 
@@ -94,7 +94,7 @@ def test_large_budgets_share_as_algorithm_1_does():
 def test_too_many_brackets_get_one_line():
     message = (
         r"^--brackets 4 with --budget 3 needs 240 epochs in all; "
-        r"--num_samples 25 and --iterations 3 give 129$"
+        r"--num_samples 25 and --iterations 3 give 138$"
     )
     with pytest.raises(ValueError, match=message):
         hyperband_plans(25, budget=3, iterations=3, brackets=4)

@@ -188,14 +188,16 @@ def small_mask():
     return mask
 
 
-def test_removals_are_distinct_and_uniform():
+def test_an_edge_is_drawn_first_then_one_of_its_primitives():
     rng = np.random.default_rng(8)
     mask = small_mask()
     draws = [draw_removals(mask, 2, rng) for _ in range(4000)]
     removable = {(2, 3), (2, 4), (5, 1), (6, 1), (8, 2), (9, 5), (11, 5), (13, 5)}
     first = Counter(pairs[0] for pairs in draws)
     assert set(first) == removable
-    assert chisquare(list(first.values())).pvalue > 1e-4
+    edges = Counter(edge for edge, _ in first.elements())
+    assert chisquare(list(edges.values())).pvalue > 1e-4
+    assert chisquare([first[2, 3], first[2, 4]]).pvalue > 1e-4
     # After (2, 3) node 1 is down to two single edges: only the other two nodes may lose one.
     second = Counter(pairs[1] for pairs in draws if pairs[0] == (2, 3))
     assert set(second) == removable - {(2, 3), (2, 4)}

@@ -12,11 +12,12 @@ from tests.scripts.runs import FINAL, TEST, command_line
 BONAS = "train_genomicBONAS.py"
 BASELINE = "baseline_models/train_baseline.py"
 SMALL = {"num_steps": 1, "batch_size": 8, "epochs": 1, "init_channels": 2, "device": "cpu"}
+SMALL["train_supernet_epochs"] = 0
 READERS = {
     "genotype": (FINAL, "genotype_file", {"train_directory": None}),
     "genotype of 2021": (FINAL, "genotype_file", {"train_directory": None}),
     "model": (TEST, "model", {"test_directory": None}),
-    "archive": (BONAS, "archive", {"train_directory": None, "train_supernet_epochs": 0}),
+    "archive": (BONAS, "archive", {"train_directory": None}),
     "v5": (FINAL, "train_directory", {"valid_directory": None}),
     "v5, compressed": (FINAL, "train_directory", {"valid_directory": None}),
     "v7.3": (FINAL, "train_directory", {"valid_directory": None}),
@@ -99,17 +100,17 @@ def closed_cases(scene):
                 flags["model"] = "DanQ"
             if _reads(script, name) and (script, name) != (BASELINE, "model"):
                 line = command_line({n: value for n, value in flags.items() if _reads(script, n)})
-                needed = name != "test_directory" or script != FINAL
-                yield Case(script, line, (path, f"--{name}"), frozenset({2} if needed else {0}))
+                yield Case(script, line, (path, f"--{name}"))
 
 
 def _reads(script, name):
     own = {"genotype_file": {FINAL}, "model": {TEST, BASELINE}}
-    own |= {"archive": {BONAS}, "train_supernet_epochs": {BONAS}, "directory": set()}
+    own |= {"archive": {BONAS}, "train_supernet_epochs": {BONAS}}
+    own |= {"directory": set(), "fasta": set()}
     own["model_path"] = {FINAL, BASELINE}
     searched = {FINAL, TEST, BONAS}
-    own |= dict.fromkeys(("train_directory", "valid_directory"), {FINAL, BONAS, BASELINE})
-    own["test_directory"] = {FINAL, TEST, BASELINE}
+    own |= {f"{split}_directory": {FINAL, BONAS, BASELINE} for split in ("train", "valid")}
+    own["test_directory"] = {TEST, BASELINE}
     own |= {"init_channels": searched, "layers": searched}
     return script in own.get(name, {script})
 

@@ -5,7 +5,7 @@ from unittest import mock
 
 from generalNAS_tools.runs.flags import boolean
 from tests.robustness.contract import Case
-from tests.scripts.in_process import SCRIPTS, run_script
+from tests.scripts.in_process import SCRIPTS, command_line, run_script
 
 NOT_A_NUMBER = ("x", "", "--", "nan", "inf", "1,5", "None", "[1]", "1e", "0x10", "-1", "1e300")
 NOT_WHOLE = ("1.5", "1e3", "9" * 30, "9" * 5000, "1000000000000")
@@ -19,7 +19,7 @@ UNUSABLE = {
 }
 """Paths that nothing can be written to, nor read from."""
 OUTPUTS = {"save_dir", "cache_dir", "model_path", "directory"}
-UNREAD = {"test_directory"}
+UNREAD = {"test_directory", "peaks", "peaks_table", "exclude", "valid_chroms", "test_chroms"}
 """What a script may not look at."""
 SIZES = {
     "layers": (40, 50),
@@ -36,8 +36,8 @@ SIZES = {
     "num_keep_rnn": (0, 10, 10**9),
     "max_skip_connects": (15, 10**9),
     "num_train": (10**9,),
-    "num_valid": (10**7, 10**9),
-    "num_test": (10**7, 10**9),
+    "num_valid": (10**9,),
+    "num_test": (10**9,),
     "num_targets": (10**9,),
     "seq_size": (1, 10**9),
 }
@@ -80,7 +80,7 @@ def base_line(script, flags, scene):
         values.pop("seq_size")
     if script.endswith("train_baseline.py"):
         values["model"] = "DanQ"
-    return {name: [f"--{name}={values[name]}"] for name in flags if name in values}
+    return {name: command_line({name: values[name]}) for name in flags if name in values}
 
 
 def bad_values(name, action):
@@ -97,7 +97,8 @@ def bad_values(name, action):
         whole = NOT_WHOLE if not _takes(action, "0.5") else ()
         whole = whole[:-1] if name == "seed" else whole  # any 64 bits are a seed
         return [f"--{name}={value}" for value in NOT_A_NUMBER + whole]
-    return [f"--{name}={value}" for value in (NO_TEXT if name == "save" else (*NO_TEXT, *UNUSABLE))]
+    none = NO_TEXT if action.default != "" else NO_TEXT[1:]
+    return [f"--{name}={value}" for value in (none if name == "save" else (*none, *UNUSABLE))]
 
 
 def _takes(action, text):

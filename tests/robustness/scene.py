@@ -51,11 +51,18 @@ class Scene:
             "model": self.good["model"],
             "save_dir": self.out,
             "directory": self.out,
+            "fasta": [self._fasta(label) for label in ("positives", "negatives")],
         }
 
     def _line(self):
         small = {"epochs": 1, "num_steps": 1, "layers": 1, "seq_size": SEQ_SIZE}
         return self.toy.final(self.run, **small)
+
+    def _fasta(self, label):
+        path, rng = self.folder / f"{label}.fa", np.random.default_rng(len(label))
+        records = (f">{n}\n{''.join(rng.choice(list('ACGT'), 40))}\n" for n in range(60))
+        path.write_text("".join(records))
+        return path
 
     def _archive(self):
         path, rng = self.folder / "archive.jsonl", np.random.default_rng(0)

@@ -311,6 +311,24 @@ def test_a_diverged_training_names_its_own_flag(bundles, tmp_path):
     assert outcome.stderr.endswith("try --restart with a lower --learning_rate\n")
 
 
+def test_an_ncnet_rr_from_before_its_first_batchnorm_is_refused(bundles, trained, tmp_path):
+    line = line_of(bundles, tmp_path, "NCNet_RR", epochs=1)
+    assert run_here(BASELINE, line).code == 0
+    path = tmp_path / "checkpoint-a.pt"
+    state = load_weights(path)
+    weights = state["objects"]["network"]
+    for name in [name for name in weights if name.startswith("features.0.1.")]:
+        del weights[name]  # the BatchNorm
+    weights["features.0.bias"] = torch.zeros(320)
+    weights["features.0.weight"] = weights.pop("features.0.0.weight")
+    torch.save(state, path)
+    before = path.read_bytes()
+    message = refusal(run_here(BASELINE, line))
+    assert message == f"{path}: doesn't fit this command; start over with --restart"
+    assert path.read_bytes() == before
+    assert run_here(BASELINE, [*line, "--restart"]).code == 0
+
+
 def test_a_model_file_of_another_network(bundles, trained, tmp_path):
     folder = trained("DanQ")
     model = tmp_path / "model.pth"

@@ -94,7 +94,7 @@ def test_the_command_of_the_readme_then_final_training_and_test(toy, tmp_path, m
     assert [entry.score for entry in archive] == scores.tolist()
     assert [entry.iteration for entry in archive] == [0] * 3 + [1] * 3 + [2] * 3
     best = read_genotype(folder / "bonas_geno-bonas_1.npy")
-    assert best == archive[scores.argmax()].genotype
+    assert best == min(archive, key=lambda entry: (-entry.score, entry.valid_loss)).genotype
     assert best.normal == best.reduce
     for name, count in {"train_loss": 6, "acc_train": 6, "time": 6, "acc_valid": 3}.items():
         assert np.load(folder / f"{name}-bonas_1.npy").shape == (count,), name

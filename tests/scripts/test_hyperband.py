@@ -25,21 +25,22 @@ def finished(toy):
 
 
 def best_first(rows):
-    """Candidates by F1, then by loss, then by number."""
+    """Candidates by AUPRC, then by loss, then by number."""
 
     def key(row):
-        return -float(row["acc_valid"]), float(row["valid_loss"]), int(row["candidate"])
+        return -float(row["valid_auprc"]), float(row["valid_loss"]), int(row["candidate"])
 
     return [row["candidate"] for row in sorted(rows, key=key)]
 
 
 def test_the_better_half_goes_on(finished):
     history = table(finished, "history")
-    first, second = history[:5], history[5:]
+    first, second, third = history[:5], history[5:7], history[7:]
     assert [row["candidate"] for row in first] == ["1", "2", "3", "4", "5"]
     assert [row["candidate"] for row in second] == best_first(first)[:2]
+    assert [row["candidate"] for row in third] == best_first(second)[:1]
     rows = table(finished, "scores")
-    assert [int(row["epochs"]) for row in rows] == [2, 2, 1, 1, 1]
+    assert [int(row["epochs"]) for row in rows] == [3, 2, 1, 1, 1]
     assert [row["candidate"] for row in rows[:2]] == best_first(second)
     assert read_genotype(finished / "hb_geno-a.npy").to_json() == rows[0]["genotype"]
 
@@ -63,19 +64,19 @@ def test_who_is_cut_leaves_the_disk(toy, tmp_path, monkeypatch):
     line = toy.sampled(tmp_path, **FLAGS[HYPERBAND])
     assert run_here(HYPERBAND, line).code == 0
     sizes = [(len(before), len(after)) for before, after in seen]
-    assert sizes == [(5, 2), (2, 0)]
+    assert sizes == [(5, 2), (2, 1), (1, 0)]
 
 
 def test_brackets_spend_the_same_epochs(toy, tmp_path):
     flags = FLAGS[HYPERBAND] | {"num_samples": 8, "brackets": 2, "num_steps": 1}
     assert run_here(HYPERBAND, toy.sampled(tmp_path, **flags), pictures=True).code == 0
     history = table(tmp_path, "history")
-    # 8 + 4 epochs: four candidates of which two go on, then three with two epochs each.
-    assert [row["candidate"] for row in history[:4]] == ["1", "2", "3", "4"]
-    assert [row["candidate"] for row in history[6:]] == ["5", "5", "6", "6", "7", "7"]
-    assert len(history) == 12
+    # Of 8 + 4 + 2 epochs 13: five candidates of which two go on, then three with two epochs each.
+    assert [row["candidate"] for row in history[:5]] == ["1", "2", "3", "4", "5"]
+    assert [row["candidate"] for row in history[7:]] == ["6", "6", "7", "7", "8", "8"]
+    assert len(history) == 13
     rows = table(tmp_path, "scores")
-    assert sorted(row["epochs"] for row in rows) == ["1", "1", "2", "2", "2", "2", "2"]
+    assert sorted(row["epochs"] for row in rows) == ["1", "1", "1", "2", "2", "2", "2", "2"]
     assert len({row["genotype"] for row in rows}) == len(rows)
     assert not waiting(tmp_path)
 
@@ -92,9 +93,10 @@ def test_the_cosine_stays_at_its_minimum(toy, tmp_path, monkeypatch):
     flags |= {"learning_rate_min": 1e-4, "cnn_lr": 0.1, "rhn_lr": 8}
     assert run_here(HYPERBAND, toy.sampled(tmp_path, **flags)).code == 0
     middle = [(top + 1e-4) / 2 for top in (0.1, 8)]
-    for epochs in (rates[:5], rates[5:]):
-        assert all(map(math.isclose, epochs[0], middle))
-        assert epochs[1:] == [[1e-4, 1e-4]] * 4
+    assert len(rates) == 5 + 5 + 5
+    for first, rest in ((rates[0], rates[1:5]), (rates[5], rates[6:])):
+        assert all(map(math.isclose, first, middle))
+        assert all(rate == [1e-4, 1e-4] for rate in rest)
 
 
 def test_diverged_candidates_are_cut(toy, tmp_path, monkeypatch):
@@ -169,4 +171,4 @@ def test_the_documented_command(toy, tmp_path, monkeypatch):
     assert run_here(HYPERBAND, line).code == 0
     read_genotype(tmp_path / "results/hb_search/hb_geno-hb_1.npy")
     history = table(tmp_path / "results/hb_search", "history", "hb_1")
-    assert len(history) == 8 + 4 + 2
+    assert len(history) == 8 + 4 + 2 + 1

@@ -27,8 +27,9 @@ def test_every_candidate_is_in_the_table(finished):
     rows = table(finished, "scores")
     history = table(finished, "history")
     assert [int(row["rank"]) for row in rows] == [1, 2, 3]
-    scores = [float(row["f1"]) for row in rows]
+    scores = [float(row["auprc"]) for row in rows]
     assert scores == sorted(scores, reverse=True)
+    assert scores[0] > scores[-1]
     drawn = distinct_genotypes(np.random.default_rng(0), 3)
     for row in rows:
         own = [epoch for epoch in history if epoch["candidate"] == row["candidate"]]

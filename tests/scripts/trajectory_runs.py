@@ -45,7 +45,7 @@ WEIGHTS = {
 }
 TOGETHER = {"one_clip": True, "clip": 0.2, "conv_clip": 0.05, "rhn_clip": 0.02}
 APART = {"one_clip": False, "clip": 0.2, "conv_clip": 0.3, "rhn_clip": 0.02}
-NETWORK = {"init_channels": 2, "layers": 3, "dropoutx": 0.2, "dropouth": 0.1}
+NETWORK = {"init_channels": 2, "layers": 3, "dropoutx": 0.2, "dropouth": 0.1, "head_dropout": 0.1}
 SEARCHED = LOOP | WEIGHTS | NETWORK
 ALPHAS = {"arch_lr": 0.02, "arch_weight_decay": 0.01}
 STAGES = ALPHAS | {
@@ -109,7 +109,7 @@ RUNS = {
         SEARCHED
         | TOGETHER
         | {"num_init_archs": 17, "num_ops": 5, "budget": 2, "pretrain_epochs": 3, "epochs": 5}
-        | {"cnn_lr_decay": 0.02, "rhn_lr_decay": 0.3},
+        | {"cnn_lr_decay": 0.02, "rhn_lr_decay": 0.3, "head_dropout": 0.4},
     ),
     "bonas": Run(
         "train_genomicBONAS.py",

@@ -99,6 +99,8 @@ class SearchRHN(_RHN):
         running_mean: of the BatchNorm that all states share, (H,); its variance likewise.
         num_batches_tracked: how many states the running statistics average.
         momentum: weight of a new state in them; None for their average.
+        batch_statistics: normalise by the batch in evaluation mode too, and leave the running
+            statistics alone.
     """
 
     running_mean: Tensor
@@ -109,6 +111,7 @@ class SearchRHN(_RHN):
         super().__init__(hidden_size, **dropout)
         self.mask = _checked(mask, "mask")
         self.momentum: float | None = 0.1
+        self.batch_statistics = False
         self.register_buffer("running_mean", torch.zeros(hidden_size))
         self.register_buffer("running_var", torch.ones(hidden_size))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
@@ -148,12 +151,17 @@ class SearchRHN(_RHN):
         return run(SearchRecurrence, inputs._replace(mixing=weights, norm=norm))
 
     def _norm(self, steps: int, batch: int) -> Norm:
-        if self.training and batch < 2:
+        by_batch = self.training or self.batch_statistics
+        if by_batch and batch < 2:
             raise ValueError(f"a batch of {batch} has no batch statistics; expected 2 sequences")
         seen = int(self.num_batches_tracked) if self.momentum is None else 0
         if self.training:
             self.num_batches_tracked.add_(STATES * steps)
-        return Norm(self.running_mean, self.running_var, self.momentum, seen, self.training)
+            return Norm(self.running_mean, self.running_var, self.momentum, seen, True)
+        mean, var = self.running_mean, self.running_var
+        if by_batch:
+            mean, var = mean.clone(), var.clone()  # the kernel updates what it is given
+        return Norm(mean, var, self.momentum, seen, by_batch)
 
 
 class FinalRHN(_RHN):

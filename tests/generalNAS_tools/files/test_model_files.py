@@ -33,6 +33,13 @@ def test_a_loaded_model_predicts_the_same(model):
     assert torch.equal(found, expected)
 
 
+def test_a_model_from_before_the_head_s_dropout_was_a_flag_is_read(model, tmp_path):
+    state = load_weights(model[1])
+    del state["options"]["head_dropout"]
+    save_weights(tmp_path / "old.pth", state)
+    assert load_final_model(tmp_path / "old.pth").options == OPTIONS
+
+
 def test_the_file_holds_plain_values(model):
     state = load_weights(model[1])
     assert state.keys() == {"genotype", "options", "trained", "weights"}
@@ -57,6 +64,7 @@ def change_option(name, value):
         (change_option("layers", 2.0), "network options"),
         (change_option("dropoutx", "x"), "network options"),
         (change_option("dropoutx", 1.0), "network options"),
+        (change_option("head_dropout", 1.0), "network options"),
         (change_option("init_channels", 4), "weights don't fit"),
         (change_option("seq_size", 10**15), r"wrong.pth: --layers 2 .* need 27,567,148,208 GiB"),
         (change_option("layers", 10**9), "network options"),

@@ -93,6 +93,11 @@ def test_other_values_are_no_booleans(text):
         ["--clip", "-1"],
         ["--clip=inf"],
         ["--dropoutx=1"],
+        ["--head_dropout=1.0"],
+        ["--report_freq=10.5"],
+        ["--report_freq=.0"],
+        ["--task=next_character_prediction"],
+        ["--wdecay=-1"],
         ["--momentum=1.5"],
         ["--batch_size=1"],
         ["--epochs=2.0"],
@@ -123,11 +128,53 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(parse, words, capsys):
 def test_defaults_of_the_specification(parse):
     options = as_config(parse([], epochs=7))
     rates = {"cnn_lr": 0.025, "rhn_weight_decay": 5e-7, "cnn_weight_decay": 3e-4}
+    rates |= {"learning_rate_min": 0.0, "head_dropout": 0.1}
     clipping = {"one_clip": True, "clip": 0.25, "conv_clip": 5, "rhn_clip": 0.25}
     rest = {"beta": 1e-3, "momentum": 0.9, "validation": True, "restart": False, "amp": False}
     own = {"save_dir": "results/x", "epochs": 7, "rates": (0.5,)}
     for name, value in (rates | clipping | rest | own).items():
         assert options[name] == value, name
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """A flag of today under the name of an inert one, and one under an old name."""
+
+    title: ClassVar = "workers"
+    workers: int = flag(whole(1), 2, "processes")
+    wdecay: float = flag(real(0.0), 0.5, "of something else")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkingOptions(TrainingOptions):
+    workers: WorkerOptions
+
+
+def test_a_script_s_own_flag_goes_before_one_of_2021(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["script.py", "--workers=3", "--wdecay=0.25", "--gpu"])
+    options = as_config(parse_options(WorkingOptions, "a test"))
+    assert (options["workers"], options["wdecay"], options["rhn_weight_decay"]) == (3, 0.25, 5e-7)
+    assert capsys.readouterr().err.endswith("as in 2021: --gpu\n")
+
+
+def test_only_options_that_ask_for_them_take_old_flags(monkeypatch, capsys):
+    @dataclass(frozen=True, kw_only=True)
+    class Other:
+        workers: WorkerOptions
+
+    monkeypatch.setattr(sys, "argv", ["script.py", "--gpu=0"])
+    monkeypatch.setitem(globals(), "Other", Other)
+    with pytest.raises(SystemExit):
+        parse_options(Other, "a test")
+    assert "unrecognized arguments: --gpu=0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("1000.0", 1000), ("1000", 1000), ("7.", 7), ("12.000", 12)],
+)
+def test_report_freq_takes_2021_s_form(words, expected, parse):
+    assert parse([f"--report_freq={words}"]).run.report_freq == expected
 
 
 def test_options_are_typed_and_frozen(parse):
@@ -178,10 +225,12 @@ def test_help_names_every_flag_with_its_default(parse, capsys):
 
 
 def test_network_options_come_from_flags_and_data(parse):
-    frame = parse(["--init_channels=4", "--layers=3", "--dropouth=0.2"]).network
+    words = ["--init_channels=4", "--layers=3", "--dropouth=0.2", "--head_dropout=0.4"]
+    frame = parse(words).network
     options = frame.network(seq_size=50, num_targets=7)
     assert (options.seq_size, options.num_targets, options.init_channels) == (50, 7, 4)
     assert (options.layers, options.dropoutx, options.dropouth) == (3, 0.1, 0.2)
+    assert options.head_dropout == 0.4
 
 
 def test_options_of_an_epoch():

@@ -1,0 +1,208 @@
+"""Makes a bundle in DeepSEA's format out of a genome and peaks, or out of FASTA files.
+
+See docs/own_data.md.
+"""
+
+import functools
+import logging
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_generators.bundle_files import SPLITS, Split, check_replaceable, write_bundle
+from data_generators.genome import Genome
+from data_generators.genome_windows import WindowOptions, Windows, choose_windows, read_windows
+from data_generators.labelled_fasta import FastaOptions, open_fasta
+from data_generators.peaks import Regions, merge, name_targets, read_bed
+from generalNAS_tools.files.progress import progress_bar
+from generalNAS_tools.runs.command import run_command
+from generalNAS_tools.runs.flags import RATE, SEED, flag, parse_options, switch, whole
+
+log = logging.getLogger("make_bundle")
+DEFAULT = WindowOptions()
+RARE = 10
+"""Fewer positives than this in a split make its AUROC and AUPRC mostly chance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleOptions:
+    """Where the data are, and where the bundle goes."""
+
+    title: ClassVar = None
+    directory: str = flag(str, "data/own", "folder for train.mat, valid.mat, test.mat")
+    genome: str = flag(str, "", "genome as FASTA, plain or bgzipped")
+    peaks: tuple[str, ...] = flag(str, (), "BED or narrowPeak files, a target each")
+    peaks_table: str = flag(str, "", "instead: a table with a target's name, a tab, its file")
+    exclude: str = flag(str, "", "BED file of regions that no window may touch")
+    valid_chroms: str = flag(str, "", "chromosomes of valid.mat, separated by commas")
+    test_chroms: str = flag(str, "", "chromosomes of test.mat; the others train")
+    fasta: tuple[str, ...] = flag(str, (), "instead of a genome: positives, negatives; or one file")
+    labels: str = flag(str, "", "table of the labels of one --fasta file")
+    valid_share: float = flag(RATE, 0.1, "share of the --fasta sequences in valid.mat")
+    test_share: float = flag(RATE, 0.1, "share of the --fasta sequences in test.mat")
+    double_strands: bool = switch(False, "append the reverse complements to every split")
+    overwrite: bool = switch(False, "replace files that exist")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolOptions:
+    """What makes a window of a genome."""
+
+    title: ClassVar = "windows"
+    window: int = flag(whole(1), DEFAULT.window, "length of a sequence in bp")
+    bin: int = flag(whole(1), DEFAULT.bin_size, "length of its centre that is labelled, in bp")
+    min_overlap: float = flag(
+        RATE, DEFAULT.min_overlap, "peaks cover more than this share of a labelled bin"
+    )
+    max_unknown: float = flag(RATE, DEFAULT.max_unknown, "largest share of unknown bases (N)")
+    negatives: str = flag(
+        str,
+        "none",
+        "matched: add windows without peaks, by GC content",
+        choices=["none", "matched"],
+    )
+    negatives_per_positive: int = flag(whole(1), 1, "how many of them per labelled window")
+    seed: int = flag(SEED, DEFAULT.seed, "the same seed makes the same bundle")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The flags of this script."""
+
+    bundle: BundleOptions
+    protocol: ProtocolOptions
+
+
+def main() -> None:
+    """Writes the bundle."""
+    options = parse_options(Options, __doc__)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    bundle = options.bundle
+    if bool(bundle.genome) == bool(bundle.fasta):
+        raise ValueError("expected either --genome or --fasta")
+    check_replaceable(bundle.directory, overwrite=bundle.overwrite)
+    if bundle.fasta:
+        from_fasta(bundle, options.protocol.seed)
+    else:
+        with Genome(bundle.genome) as genome:
+            from_genome(genome, bundle, options.protocol)
+    log.info("wrote a bundle into %s", bundle.directory)
+
+
+def from_fasta(bundle: BundleOptions, seed: int) -> None:
+    """Writes the bundle of FASTA files."""
+    shares = (bundle.valid_share, bundle.test_share)
+    options = FastaOptions(bundle.fasta, bundle.labels, *shares, seed, bundle.double_strands)
+    found = open_fasta(options)
+    report(found.splits, found.targets, found.positives)
+    write_bundle(bundle.directory, found.splits, seq_size=found.seq_size, targets=found.targets)
+
+
+def from_genome(genome: Genome, bundle: BundleOptions, protocol: ProtocolOptions) -> None:
+    """Writes the bundle of a genome and peaks."""
+    if protocol.window < protocol.bin:
+        raise ValueError(f"--window {protocol.window}: shorter than --bin {protocol.bin}")
+    split_of = split_chromosomes(genome, bundle)
+    ratio = protocol.negatives_per_positive if protocol.negatives == "matched" else 0
+    shares = (protocol.min_overlap, protocol.max_unknown)
+    options = WindowOptions(protocol.window, protocol.bin, *shares, ratio, protocol.seed)
+    names, regions = read_targets(genome, bundle)
+    excluded = read_bed(bundle.exclude, genome.lengths, genome.path) if bundle.exclude else {}
+    chosen: dict[str, list[Windows]] = {name: [] for name in SPLITS}
+    for chromosome in progress_bar(genome.lengths, desc="labelling", unit="chromosome"):
+        windows = choose_windows(genome, chromosome, regions, excluded, options)
+        chosen[split_of[chromosome]].append(windows)
+    strands = 1 + bundle.double_strands
+    splits = {}
+    for name, parts in chosen.items():
+        read = functools.partial(
+            read_windows, genome, parts, options, len(names),
+            both_strands=bundle.double_strands, name=name,
+        )  # fmt: skip
+        splits[name] = Split(strands * sum(len(part.starts) for part in parts), read)
+    dropped = sum((part.counts for parts in chosen.values() for part in parts), Counter[str]())
+    for reason, count in dropped.items():
+        log.info("%d windows %s", count, reason)
+    report(splits, names, strands * count_positives(chosen, len(names)))
+    write_bundle(bundle.directory, splits, seq_size=options.window, targets=names)
+
+
+def split_chromosomes(genome: Genome, bundle: BundleOptions) -> dict[str, str]:
+    """The split of every chromosome.
+
+    Raises:
+        ValueError: a chromosome is unknown or in two splits, or a split has none.
+    """
+    split_of = dict.fromkeys(genome.lengths, "train")
+    for split, text in (("valid", bundle.valid_chroms), ("test", bundle.test_chroms)):
+        for chromosome in filter(None, text.split(",")):
+            if chromosome not in split_of:
+                held = ", ".join(list(split_of)[:5])
+                raise ValueError(f"--{split}_chroms {chromosome}: {genome.path} has {held} ...")
+            if split_of[chromosome] not in {"train", split}:
+                raise ValueError(f"{chromosome} is in --valid_chroms and in --test_chroms")
+            split_of[chromosome] = split
+    for split in SPLITS:
+        if split not in split_of.values():
+            raise ValueError(
+                f"no chromosome is left for {split}.mat; see --valid_chroms, --test_chroms"
+            )
+    return split_of
+
+
+def read_targets(genome: Genome, bundle: BundleOptions) -> tuple[list[str], list[Regions]]:
+    """Names of the targets and their peaks, those of one name together."""
+    found: dict[str, Regions] = {}
+    files = name_targets(bundle.peaks, bundle.peaks_table)
+    for target, path in progress_bar(files, desc="reading peaks", unit="file"):
+        regions = found.setdefault(target, {})
+        for chromosome, intervals in read_bed(path, genome.lengths, genome.path).items():
+            if chromosome in regions:
+                pairs = zip(regions[chromosome], intervals, strict=True)
+                intervals = merge(*map(np.concatenate, pairs))
+            regions[chromosome] = intervals
+    return list(found), list(found.values())
+
+
+def count_positives(chosen: dict[str, list[Windows]], num_targets: int) -> NDArray[np.int64]:
+    """Labelled windows of every split and target, (splits, targets)."""
+    counts = np.zeros((len(SPLITS), num_targets), np.int64)
+    for row, name in zip(counts, SPLITS, strict=True):
+        for windows in chosen[name]:
+            for target in range(num_targets):
+                row[target] += (windows.labels[:, target // 8] & 128 >> target % 8 > 0).sum()
+    return counts
+
+
+def report(splits: dict[str, Split], targets: Sequence[str], positives: NDArray[np.int64]) -> None:
+    """Says what there is, and warns of what can't be scored.
+
+    Raises:
+        ValueError: a split is empty, or a target has no positive in any.
+    """
+    for name, split in splits.items():
+        log.info("%s: %d sequences", name, split.size)
+        if not split.size:
+            raise ValueError(
+                f"no window of {name}.mat has a label; see --min_overlap and the splits"
+            )
+    log.info("positives (%s)", ", ".join(SPLITS))
+    for target, counts in zip(targets, positives.T, strict=True):
+        log.info("  %s: %s", target, ", ".join(map(str, counts)))
+        if not counts.any():
+            raise ValueError(f"target {target}: its peaks label no window; see --min_overlap")
+        for name, count in zip(SPLITS, counts, strict=True):
+            if count < RARE:
+                log.warning("%s: only %d positives in %s, too rare to score", target, count, name)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,168 @@
+"""Peaks out of BED files, and how much of a genome's bins they cover.
+
+By numpy, as no interval library makes it shorter: the number of covered bases left of a position
+is piecewise linear in it, so one `np.interp` gives the coverage of all bins, exactly.
+"""
+
+import gzip
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generalNAS_tools.files.atomic_files import check_file, reading
+
+log = logging.getLogger(__name__)
+
+Positions = NDArray[np.integer]
+_KIND = "a BED file (chromosome, start, end; 0-based, the end excluded)"
+
+
+class Intervals(NamedTuple):
+    """Sorted intervals that neither overlap nor touch: starts and (excluded) stops, (n,)."""
+
+    starts: Positions
+    stops: Positions
+
+
+Regions = dict[str, Intervals]
+"""Intervals by chromosome."""
+NOWHERE = Intervals(np.zeros(0, np.uint32), np.zeros(0, np.uint32))
+
+
+class PeakFile(NamedTuple):
+    """A peak file and the name of its target."""
+
+    target: str
+    path: str
+
+
+def covered_before(intervals: Intervals, positions: Positions) -> NDArray[np.float64]:
+    """How many bases left of each position are covered (whole numbers)."""
+    if not len(intervals.starts):
+        return np.zeros(len(positions))
+    ends = np.stack(intervals, axis=1).astype(np.int64)
+    lengths = np.stack([np.zeros(len(ends), np.int64), ends[:, 1] - ends[:, 0]], axis=1)
+    return np.interp(positions, ends.ravel(), lengths.ravel().cumsum())
+
+
+def merge(starts: Positions, stops: Positions) -> Intervals:
+    """Sorts intervals and joins those that overlap or touch."""
+    order = np.argsort(starts, kind="stable")
+    starts, reach = starts[order], np.maximum.accumulate(stops[order])
+    gaps = np.flatnonzero(starts[1:] > reach[:-1])
+    first, last = np.append(0, gaps + 1), np.append(gaps, len(reach) - 1)
+    return Intervals(starts[first].astype(np.uint32), reach[last].astype(np.uint32))
+
+
+def name_targets(peaks: tuple[str, ...], table: str) -> list[PeakFile]:
+    """Peak files and their targets: named in a table (name, tab, file), or by the files' names.
+
+    Files of a table are looked for beside it; files of one name make one target.
+
+    Raises:
+        ValueError: none or both are given, the table is damaged, or two files have one name.
+    """
+    if bool(peaks) == bool(table):
+        raise ValueError("expected either --peaks or --peaks_table")
+    if not table:
+        named = [PeakFile(Path(path).name.removesuffix(".gz"), path) for path in peaks]
+        named = [PeakFile(name.rpartition(".")[0] or name, path) for name, path in named]
+        names = [name for name, _ in named]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"--peaks: two files are called {name}; name them in --peaks_table"
+                )
+        return named
+    rows = [line.split("\t") for line in read_lines(table, "a table of names and peak files")]
+    for row in rows:
+        if len(row) != 2 or not all(row):
+            raise ValueError(f"{table}: {row}; expected a name, a tab and a peak file")
+    if not rows:
+        raise ValueError(f"{table}: no peak file in it")
+    return [PeakFile(name, str(Path(table).parent / path)) for name, path in rows]
+
+
+def read_lines(path: str, kind: str) -> list[str]:
+    """Lines of a text file, perhaps gzipped, without comments and empty ones.
+
+    Raises:
+        ValueError: it can't be read.
+    """
+    check_file(path, kind)
+    with reading(path, kind):
+        data = Path(path).read_bytes()
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
+    lines = text.removeprefix("\ufeff").split("\n")
+    skipped = ("#", "track ", "browser ", "track\t", "browser\t")
+    return [
+        line for raw in lines if (line := raw.rstrip("\r")).strip() and not line.startswith(skipped)
+    ]
+
+
+def read_bed(path: str, lengths: Mapping[str, int], genome: str) -> Regions:
+    """Reads regions; those on chromosomes that the genome lacks are left out with a warning.
+
+    Args:
+        path: the file.
+        lengths: of the genome's chromosomes, by name.
+        genome: its file, for messages.
+
+    Raises:
+        ValueError: a line is no region of this genome, or there is none.
+    """
+    found: dict[str, list[tuple[int, int]]] = {}
+    lines = read_lines(path, _KIND)
+    for line in lines:
+        fields = line.split("\t") if "\t" in line else line.split()
+        if len(fields) < 3 or not (fields[1].isdecimal() and fields[2].isdecimal()):
+            raise ValueError(f"{path}: line {line[:80]!r}; expected {_KIND}")
+        found.setdefault(fields[0], []).append((int(fields[1]), int(fields[2])))
+    if not found:
+        raise ValueError(f"{path}: no region in it; expected {_KIND}")
+    _check_names(path, found, lengths, genome)
+    regions, unsorted = {}, False
+    for chromosome in found.keys() & lengths.keys():
+        starts, stops = np.array(found[chromosome]).T
+        _check_ends(path, chromosome, starts, stops, lengths[chromosome])
+        unsorted |= bool((np.diff(starts) < 0).any())
+        regions[chromosome] = merge(starts, stops)
+    if unsorted:
+        log.info("%s: unsorted; sorted in memory", path)
+    return regions
+
+
+def _check_names(
+    path: str, found: Mapping[str, list[tuple[int, int]]], lengths: Mapping[str, int], genome: str
+) -> None:
+    unknown = [name for name in found if name not in lengths]
+    for name in unknown:
+        twin = name[3:] if name.startswith("chr") else f"chr{name}"
+        if twin in lengths:
+            raise ValueError(f"{path}: chromosome {name}, but {genome} calls it {twin}; rename one")
+    if len(unknown) == len(found):
+        held = ", ".join(list(lengths)[:5])
+        raise ValueError(
+            f"{path}: chromosome {unknown[0]} is not in {genome}, which has {held} ..."
+        )
+    if unknown:
+        count = sum(len(found[name]) for name in unknown)
+        log.warning("%s: %d regions left out, on %s, not in %s", path, count, unknown[0], genome)
+
+
+def _check_ends(path: str, name: str, starts: Positions, stops: Positions, length: int) -> None:
+    for wrong, reason in (
+        (starts == stops, "has no length: is the file 1-based? BED starts count from 0"),
+        (starts > stops, "ends before it starts"),
+        (
+            stops > length,
+            f"ends behind the chromosome's {length:,} bp: another genome, or 1-based?",
+        ),
+    ):
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise ValueError(f"{path}: region {name}:{starts[row]}-{stops[row]} {reason}")
