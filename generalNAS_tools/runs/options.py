@@ -6,13 +6,10 @@ from typing import ClassVar
 
 import torch
 
-from generalNAS_tools.networks.frame import MAX_LAYERS, NetworkOptions
 from generalNAS_tools.runs.criterion import CRITERIA
-from generalNAS_tools.runs.flags import SEED, flag, rate_below_one, real, switch, whole
+from generalNAS_tools.runs.flags import SEED, flag, real, switch, whole
+from generalNAS_tools.runs.frame_options import FrameOptions
 from generalNAS_tools.runs.run_files import check_name
-
-_TRAINING_COPIES = 3
-"""What training holds of every weight: itself, its gradient and its momentum."""
 
 
 def _task(text: str) -> str:
@@ -39,40 +36,6 @@ class DataOptions:
     batch_size: int = flag(whole(2), 64, "sequences a step")
     num_steps: int = flag(whole(1), 2000, "steps an epoch, at most the whole set")
     task: str = flag(_task, "TF_bindings", "what is predicted", choices=["TF_bindings"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameOptions:
-    """The frame of a searched network."""
-
-    title: ClassVar = "network"
-    init_channels: int = flag(whole(2), 8, "channels of the first cell")
-    layers: int = flag(whole(1, MAX_LAYERS), 6, "number of cells")
-    dropoutx: float = flag(rate_below_one, 0.1, "dropout of the RHN's input")
-    dropouth: float = flag(rate_below_one, 0.05, "dropout of the RHN's hidden state")
-    head_dropout: float = flag(rate_below_one, 0.1, "dropout before the head")
-
-    def __post_init__(self) -> None:
-        """Checks that such a network fits into memory, whatever the data."""
-        self.network(seq_size=1, num_targets=1)
-
-    def network(self, *, seq_size: int, num_targets: int) -> NetworkOptions:
-        """The frame for some data.
-
-        Raises:
-            ValueError: memory can't hold such a network.
-        """
-        options = NetworkOptions(
-            seq_size,
-            num_targets,
-            self.init_channels,
-            self.layers,
-            self.dropoutx,
-            self.dropouth,
-            self.head_dropout,
-        )
-        options.check_memory(_TRAINING_COPIES)
-        return options
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,7 +117,7 @@ def flag_cases(scene, *, every_script):
         base = base_line(script, flags, scene)
         line = [word for words in base.values() for word in words]
         yield Case(script, [*line, "--no_such_flag=1"], ("--no_such_flag",))
-        yield Case(script, [*line, "stray"], ("stray",))
+        yield Case(script, ["stray", *line], ("stray",))
         for name, action in flags.items():
             kind = (name, str(action.choices), action.nargs)
             if kind in seen and not every_script:
@@ -126,7 +126,8 @@ def flag_cases(scene, *, every_script):
             others = [word for flag, words in base.items() if flag != name for word in words]
             if action.nargs == "+":
                 yield Case(script, [*others, f"--{name}"], (f"--{name}",))
-                yield Case(script, [*others, f"--{name}", "1", "x"], (f"--{name}",))
+                wrong = "" if _takes(action, "x") else "x"
+                yield Case(script, [*others, f"--{name}", "1", wrong], (f"--{name}",))
             sizes = [f"--{name}={size}" for size in SIZES.get(name, ()) if _sized(script, name)]
             for word in [*bad_values(name, action), *sizes]:
                 word = word.format(file=scene.file) if "{" in word else word
