@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := data/demo
 RESULTS := results/demo
 
-.PHONY: demo control test check bench clean
+.PHONY: demo control test check bench compare clean
 
 $(VENV)/installed: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -60,6 +60,15 @@ control: $(VENV)/installed
 		--model_path=$(RESULTS)/control.pth --genotype_file=$(RESULTS)/darts_geno-darts.npy
 	$(BIN)/python generalNAS_tools/test_finalArchitecture.py $(subst $(DEMO),$(DEMO)_shuffled,$(DATA)) \
 		--save=control_test --save_dir=$(RESULTS) --model=$(RESULTS)/control.pth
+
+# Two searches, random search and a baseline on the small real set, at an equal, tiny budget.
+YEAST := --train_directory=data/yeast/train.mat --valid_directory=data/yeast/valid.mat --test_directory=data/yeast/test.mat
+compare: $(VENV)/installed
+	$(BIN)/python benchmarks/compare_searches.py $(YEAST) --save_dir=results/compare \
+		--methods=darts,hyperband,random,random_average --baselines=DanQ --seeds=2 --budget=30 \
+		--init_channels=4 --layers=2 --batch_size=32 --num_steps=3 --calibration_steps=3 --workers=2 \
+		--search_flags="--clip=1 --cnn_lr=0.1" --baseline_flags="--epochs=6 --num_steps=30" \
+		--final_flags="--epochs=6 --num_steps=30 --clip=1 --cnn_lr=0.1 --drop_path_prob=0.1"
 
 clean:
 	rm -rf $(VENV) $(DEMO) $(DEMO)_shuffled $(RESULTS)

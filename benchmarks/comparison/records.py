@@ -4,14 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+SEARCH, BASELINE = "search", "baseline"
+RANDOM_AVERAGE, ONE_ARCHITECTURE = "random_average", "one_architecture"
+"""Arms of their own kind, trained but not searched: random architectures, each with another seed;
+the first of these with every seed."""
+KINDS = (SEARCH, BASELINE, RANDOM_AVERAGE, ONE_ARCHITECTURE)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """One (arm, seed) of a comparison; a field that isn't known (yet) is None.
 
     Attributes:
-        arm: Name of the arm: a search, a baseline or `random_average`.
-        kind: "search", "baseline" or "random_average".
+        arm: Name of the arm: a search, a baseline, `RANDOM_AVERAGE` or `ONE_ARCHITECTURE`.
+        kind: One of `KINDS`.
         seed: The seed of the run; for `random_average` the number of its architecture.
         status: "done", "failed", "diverged", "running" or "missing".
         reason: One line that says why a run isn't done.
@@ -25,7 +31,7 @@ class RunRecord:
         test_loss, test_auroc, test_auprc: Of the test set; means over the scorable targets.
         test_auroc_median, test_auprc_median: Medians over the same targets.
         targets: Per target its number, category, positives, AUROC and AUPRC in the test set.
-        anytime: (device-seconds, best validation score so far), in order of time.
+        anytime: (device-seconds, best validation AUPRC so far), in order of time.
         genotype: Genotype file of a search's result.
     """
 

@@ -1,6 +1,7 @@
 """Figures on paper: no backend and no screen, and matplotlib imported when the first is made."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from generalNAS_tools.files.atomic_files import atomic_write
@@ -27,6 +28,12 @@ def tick_whole_numbers(axes: "Axes") -> None:
 
 
 def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> None:
-    """Writes a figure as PNG, whole or not at all."""
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png")
+    """Writes a figure whole or not at all, as SVG or else PNG; the same figure, the same bytes."""
+    from matplotlib import rc_context  # slow: not for --help
+
+    vector = Path(path).suffix == ".svg"
+    with rc_context({"svg.hashsalt": "genomeNAS"}), atomic_write(path) as file:
+        if vector:
+            figure.savefig(file, format="svg", metadata={"Date": None})
+        else:
+            figure.savefig(file, format="png")

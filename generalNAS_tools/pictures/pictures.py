@@ -1,4 +1,4 @@
-"""Pictures of a genotype, of the alphas' course and of the learning curves, as PNG files."""
+"""Pictures of a genotype, of the alphas' course and of the learning curves, as PNG or SVG files."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -96,7 +96,7 @@ def draw_alphas(
     Args:
         history: for each kind of cell (`normal`, `reduce`, `rnn`) the softmax weights
             (epochs, E, P), zero or NaN where a primitive is inactive.
-        path: PNG file to write.
+        path: PNG or SVG file to write.
         stages: the stage that each epoch belongs to, for a search in stages.
 
     Raises:
@@ -121,7 +121,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
     Args:
         history: per epoch `train_loss`, `acc_train`, `valid_loss` and `acc_valid`; None or
             absent for an epoch without validation.
-        path: PNG file to write.
+        path: PNG or SVG file to write.
     """
     figure = new_figure(13, 5, layout="constrained")
     left, right = figure.subplots(1, 2)

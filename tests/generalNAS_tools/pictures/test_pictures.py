@@ -180,3 +180,11 @@ def test_a_picture_that_can_t_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="can't be written"):
         draw_curves(HISTORY, tmp_path / "file" / "curves.png")
+
+
+def test_a_picture_may_be_svg_and_is_the_same_again(tmp_path):
+    for name in ("a.svg", "b.svg", "a.png", "b.png"):
+        draw_curves(HISTORY, tmp_path / name)
+    assert (tmp_path / "a.svg").read_bytes().startswith(b"<?xml")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

@@ -1,0 +1,82 @@
+"""Runs tasks on this machine, several at a time."""
+
+import contextlib
+import logging
+import queue
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from types import FrameType
+
+from benchmarks.comparison.one_run import read_state, write_state
+from benchmarks.comparison.processes import Processes
+from benchmarks.comparison.tasks import Task
+from benchmarks.comparison.view import REFRESH, View
+from generalNAS_tools.runs.run_directory import Stopped
+
+log = logging.getLogger(__name__)
+
+
+def run_here(tasks: Sequence[Task], *, devices: Sequence[str], workers: int) -> None:
+    """Does all tasks; one that fails leaves the others alone.
+
+    Args:
+        tasks: each in its own folder.
+        devices: shared by the workers in turn.
+        workers: tasks at a time.
+
+    Raises:
+        Stopped: by a signal, after the processes have saved.
+    """
+    processes, view = Processes(), View(tasks, workers)
+    slots: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for number in range(workers):
+        slots.put(devices[number % len(devices)])
+
+    def one(task: Task) -> None:
+        device = slots.get()
+        try:
+            if not processes.stopping:
+                view.begin(task)
+                _work(task, processes, device)
+                view.end(task, read_state(task.folder))
+        finally:
+            slots.put(device)
+
+    with _stopped_by_signals(processes), ThreadPoolExecutor(workers) as pool:
+        pending = {pool.submit(one, task) for task in tasks}
+        while pending:
+            done, pending = wait(pending, REFRESH, FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            view.show()
+        view.close()
+
+
+def _work(task: Task, processes: Processes, device: str) -> None:
+    """Does a task; what is wrong with its folder or device is its own failure."""
+    try:
+        task.work(processes, device)
+    except (ValueError, OSError) as error:
+        reason = " ".join(f"{error}".split())
+        write_state(task.folder, {"status": "failed", "reason": reason})
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(processes: Processes) -> Iterator[None]:
+    """Passes SIGTERM and SIGINT on to the processes, and leaves once they have saved."""
+    caught: list[int] = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        caught.append(number)
+        processes.stop()
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, stop) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    if caught:
+        raise Stopped(caught[0])

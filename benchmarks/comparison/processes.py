@@ -1,0 +1,159 @@
+"""Our own scripts as processes: their command lines, and how they end."""
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from generalNAS_tools.files.atomic_files import lock_file
+from generalNAS_tools.runs.command import DIVERGED, SIGNAL_EXIT
+
+ROOT = Path(__file__).parents[2]
+SAVE = "run"
+"""Name of every run within its folder."""
+_WAIT = 0.5
+
+
+class Ending(NamedTuple):
+    """How a process ended.
+
+    Attributes:
+        status: "done", "failed", "diverged" or "stopped" (by a signal; it goes on when asked).
+        reason: one line, where it isn't done.
+        seconds: it took.
+    """
+
+    status: str
+    reason: str
+    seconds: float
+
+
+class Processes:
+    """Runs scripts, each with its share of the cores, and stops them together.
+
+    Args:
+        apart: signals to whom they belong to reach them through `stop` alone.
+    """
+
+    def __init__(self, *, apart: bool = True) -> None:
+        self._apart = apart
+        self._running: set[subprocess.Popen[str]] = set()
+        self._lock = threading.Lock()
+        self.stopping = False
+
+    def run(self, line: Sequence[str], *, threads: int, folder: Path) -> Ending:
+        """Runs one command line to its end.
+
+        Where a process that a killed comparison left still works in the folder, that is awaited:
+        nothing of its work is lost.
+
+        Args:
+            line: script, relative to the project, and its words; "-m" begins a module's.
+            threads: CPU threads it may use.
+            folder: of its results; what it says goes to a file there.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        _await_free(folder / f".{SAVE}.lock")
+        start = time.monotonic()
+        environment = os.environ | {
+            name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        }
+        said = folder / "stderr.txt"
+        with said.open("w", encoding="utf-8") as errors:
+            with self._lock:
+                if self.stopping:
+                    return Ending("stopped", "stopped before it began", 0.0)
+                process = self._start([sys.executable, *line], environment, errors)
+                self._running.add(process)
+            code = process.wait()
+        with self._lock:
+            self._running.discard(process)
+        return Ending(_status(code), _reason(code, said), round(time.monotonic() - start, 3))
+
+    def _start(
+        self, line: list[str], environment: Mapping[str, str], output: IO[str]
+    ) -> subprocess.Popen[str]:
+        """Starts a process that SIGUSR2 doesn't reach, SLURM's warning to whom it belongs to."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+        try:
+            return subprocess.Popen(
+                line,
+                cwd=ROOT,
+                env=environment,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=self._apart,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def stop(self) -> None:
+        """Asks all processes to save and leave; no further one begins."""
+        with self._lock:
+            self.stopping = True
+            for process in self._running:
+                process.terminate()
+
+    def await_saved(self, seconds: float) -> None:
+        """Waits until the processes have left, from a signal's handler too: reaps none."""
+        end = time.monotonic() + seconds
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        for process in list(self._running):
+            with contextlib.suppress(ChildProcessError):
+                while not os.waitid(os.P_PID, process.pid, options) and time.monotonic() < end:
+                    time.sleep(_WAIT)
+
+
+def command_line(script: str, flags: Mapping[str, Any], more: str = "") -> list[str]:
+    """A script and its words.
+
+    Args:
+        script: relative to the project.
+        flags: by name; a list is a flag with several values, None leaves a flag out.
+        more: what a user wrote, as a shell would read it.
+    """
+    words = [script]
+    for name, value in flags.items():
+        if isinstance(value, list | tuple):
+            words += [f"--{name}", *map(str, value)]
+        elif value is not None:
+            words.append(f"--{name}={value}")
+    return words + shlex.split(more)
+
+
+def _status(code: int) -> str:
+    if code == 0:
+        return "done"
+    if code < 0 or code > SIGNAL_EXIT:
+        return "stopped"
+    return "diverged" if code == DIVERGED else "failed"
+
+
+def _reason(code: int, said: Path) -> str:
+    """The last line that a process which failed had to say."""
+    if code == 0:
+        return ""
+    lines = [line for line in said.read_text(errors="replace").splitlines() if line.strip()]
+    last = " ".join(lines[-1].split())[:300] if lines else "it said nothing"
+    return f"exit code {code}: {last}"
+
+
+def _await_free(path: Path) -> None:
+    """Waits until no other process holds a run's lock."""
+    while path.exists():
+        with path.open("r+") as file:
+            try:
+                lock_file(file)
+                return
+            except BlockingIOError:
+                pass
+        time.sleep(_WAIT)

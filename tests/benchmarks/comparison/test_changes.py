@@ -1,0 +1,82 @@
+"""What becomes of a comparison that is extended, edited, failing or moved; in this process."""
+
+import json
+
+import pytest
+
+from tests.benchmarks.comparison.comparisons import compare
+from tests.scripts.runs import Toy
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return Toy.make(tmp_path_factory.mktemp("toy"), num_valid=12, num_test=20)
+
+
+def words(lines, script):
+    return [line for line in lines if line[0].endswith(script)]
+
+
+def test_more_seeds_and_arms_extend_a_comparison(toy, tmp_path):
+    compare(toy, tmp_path, methods="random_average", seeds=1)
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    records, lines = compare(toy, tmp_path, methods="random_average,random", seeds=2)
+    assert [record.status for record in records] == 4 * ["done"]
+    assert len(words(lines, "train_finalArchitecture.py")) == 3
+    more = json.loads((tmp_path / "plan.json").read_text())
+    assert more["arms"].pop("random")
+    assert more == plan
+
+
+def test_an_edited_plan_is_followed(toy, tmp_path):
+    assert compare(toy, tmp_path, methods="darts", seeds=1, plan_only=True)[0] == []
+    path = tmp_path / "plan.json"
+    path.write_text(path.read_text().replace('"epochs": 3,', '"epochs": 1,'))
+    _, lines = compare(toy, tmp_path, methods="darts", seeds=1)
+    (search,) = words(lines, "train_genomicDARTS.py")
+    assert "--epochs=1" in search
+
+
+@pytest.mark.parametrize("what", ["code version", "kind of device"])
+def test_other_code_or_devices_are_refused_by_name(toy, tmp_path, what):
+    compare(toy, tmp_path, methods="random_average", seeds=1, plan_only=True)
+    path = tmp_path / "plan.json"
+    plan = json.loads(path.read_text())
+    plan["fixed"][what] = "another"
+    path.write_text(json.dumps(plan))
+    with pytest.raises(ValueError, match=f"was started with {what}"):
+        compare(toy, tmp_path, methods="random_average", seeds=1)
+
+
+def test_a_failing_arm_leaves_the_rest_standing(toy, tmp_path):
+    flags = {"search_flags": "--frozen_epochs=0", "methods": "darts,random,random_average"}
+    records, _ = compare(toy, tmp_path, **flags, seeds=1)
+    states = {record.arm: (record.status, record.reason) for record in records}
+    assert states["darts"][0] == states["random_average"][0] == "done"
+    status, reason = states["random"]
+    assert status == "failed"
+    assert "calibration" in reason
+    assert "--frozen_epochs" in reason
+
+
+def test_a_diverged_run_is_in_the_records_and_not_tried_again(toy, tmp_path):
+    flags = {"methods": "random_average", "seeds": 1, "final_flags": "--cnn_lr=1e38"}
+    records, _ = compare(toy, tmp_path, **flags)
+    assert records[0].status == "diverged"
+    assert "final" in records[0].reason
+    assert records[0].test_auroc is None
+    again, lines = compare(toy, tmp_path, **flags)
+    assert lines == []
+    assert again == records
+
+
+def test_a_step_that_failed_is_tried_again_alone(toy, tmp_path):
+    flags = {"methods": "random_average", "seeds": 1}
+    compare(toy, tmp_path, **flags)
+    run = tmp_path / "runs" / "random_average" / "seed-0"
+    state = json.loads((run / "run.json").read_text())
+    state["status"], state["steps"]["test"]["status"] = "failed", "failed"
+    (run / "run.json").write_text(json.dumps(state))
+    records, lines = compare(toy, tmp_path, **flags)
+    assert [line[0] for line in lines] == ["generalNAS_tools/test_finalArchitecture.py"]
+    assert records[0].status == "done"
