@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_generators.planted_motifs import BASES, UNKNOWN, Codes
-from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write, check_writable
 
 SPLITS = ("train", "valid", "test")
 _V5_BYTES = 1 << 28
@@ -41,14 +41,15 @@ class Split(NamedTuple):
 
 
 def check_replaceable(directory: str | Path, *, overwrite: bool) -> None:
-    """Checks that no file of a bundle is there, or may be replaced.
+    """Checks that no file of a bundle is there, or may be replaced, and that all can be written.
 
     Raises:
-        ValueError: a file exists and may not be overwritten.
+        ValueError: a file exists and may not be overwritten, or can't be written.
     """
     for name in (*(f"{split}.mat" for split in SPLITS), "targets.txt"):
         if (Path(directory) / name).exists() and not overwrite:
             raise ValueError(f"{Path(directory) / name} exists; replace it with --overwrite")
+        check_writable(Path(directory) / name)
 
 
 def write_bundle(

@@ -72,7 +72,7 @@ def packed_cache(
     try:
         remove_leftovers(path)
         layout = read_layout(path, source)
-        if layout is None and path.parent.exists():
+        if layout is None:
             check_writable(path)
     except (OSError, ValueError) as error:
         reason = f"{path}: {error.strerror}" if isinstance(error, OSError) else f"{error}"

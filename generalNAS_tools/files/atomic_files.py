@@ -106,6 +106,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Checks that a file can be written, before hours are spent on what goes into it.
 
+    Its folder may be missing, and is not made.
+
     Raises:
         ValueError: naming the file, when it can't be written.
     """
@@ -113,8 +115,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     try:
         if path.exists() and not path.is_file():
             raise ValueError(f"{path}: can't be written (it is no regular file)")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _open_temporary(path) as file:  # whose name is longer
+        folder = next(parent for parent in path.parents if parent.exists())
+        with _open_temporary(folder / path.name) as file:  # whose name is longer
             Path(file.name).unlink()
     except OSError as error:
         raise ValueError(f"{path}: can't be written ({error.strerror or error})") from error

@@ -6,6 +6,7 @@ from unittest import mock
 from generalNAS_tools.runs.flags import boolean
 from tests.robustness.contract import Case
 from tests.scripts.in_process import SCRIPTS, command_line, run_script
+from tests.scripts.runs import TEST
 
 NOT_A_NUMBER = ("x", "", "--", "nan", "inf", "1,5", "None", "[1]", "1e", "0x10", "-1", "1e300")
 NOT_WHOLE = ("1.5", "1e3", "9" * 30, "9" * 5000, "1000000000000")
@@ -21,6 +22,7 @@ UNUSABLE = {
 OUTPUTS = {"save_dir", "cache_dir", "model_path", "directory"}
 UNREAD = {"test_directory", "peaks", "peaks_table", "exclude", "valid_chroms", "test_chroms"}
 """What a script may not look at."""
+TRAINING = {"train_directory", "valid_directory"}
 SIZES = {
     "layers": (40, 50),
     "init_channels": (10**6, 10**9),
@@ -132,7 +134,8 @@ def flag_cases(scene, *, every_script):
             for word in [*bad_values(name, action), *sizes]:
                 word = word.format(file=scene.file) if "{" in word else word
                 value = word.partition("=")[2]
-                codes = {0, 2} if name in UNREAD and len(value) > 2 else {2}
+                unread = name in UNREAD or (script == TEST and name in TRAINING)
+                codes = {0, 2} if unread and len(value) > 2 else {2}
                 names = (f"--{name}", value[:40]) if len(value) > 2 else (f"--{name}",)
                 yield Case(script, [*others, word], names, frozenset(codes))
 

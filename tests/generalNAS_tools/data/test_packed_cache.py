@@ -260,6 +260,7 @@ def test_a_folder_that_is_not_writable(source, monkeypatch):
     with pytest.raises(ValueError, match=r"packed: can't be written \(Permission.*--cache_dir"):
         packed_cache(source, "train")
     assert os.listdir(source.parent) == ["train.mat"]
+    (source.parent / "cache").mkdir()
     packed_cache(source, "train", cache_dir=source.parent / "cache")
 
 
