@@ -8,7 +8,7 @@ from typing import ClassVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_generators.demo_bundle import MIN_SEQ_SIZE, DemoOptions, write_demo_bundle
+from data_generators.demo_bundle import DemoOptions, write_demo_bundle
 from generalNAS_tools.runs.command import run_command
 from generalNAS_tools.runs.flags import SEED, flag, parse_options, switch, whole
 
@@ -26,9 +26,7 @@ class BundleOptions:
     num_train: int = flag(whole(1, MAX_SEQUENCES), DEFAULT.num_train, "training sequences")
     num_valid: int = flag(whole(1, MAX_SEQUENCES), DEFAULT.num_valid, "validation sequences")
     num_test: int = flag(whole(1, MAX_SEQUENCES), DEFAULT.num_test, "test sequences")
-    seq_size: int = flag(
-        whole(MIN_SEQ_SIZE, 100_000), DEFAULT.seq_size, "length of a sequence in bp"
-    )
+    seq_size: int = flag(whole(1, 100_000), DEFAULT.seq_size, "length of a sequence in bp")
     num_targets: int = flag(whole(1, 10_000), DEFAULT.num_targets, "labels per sequence")
     seed: int = flag(SEED, DEFAULT.seed, "the same seed writes the same data")
     shuffle_labels: bool = switch(
