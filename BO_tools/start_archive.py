@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
+from generalNAS_tools.files.atomic_files import check_file
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.search_space.genotypes import Genotype
 from opendomain_utils.archive import Archive, ScoredArchitecture, line_of
@@ -19,8 +19,7 @@ def read_inherited(path: str | None, criterion: str) -> list[ScoredArchitecture]
     """
     if path is None:
         return []
-    if not Path(path).exists():
-        raise ValueError(f"--archive {path}: no such file; expected an archive (.jsonl)")
+    check_file(path, "an archive (.jsonl) for --archive")
     entries = Archive(path).entries
     for number, entry in enumerate(entries, 1):
         if entry.criterion != criterion:

@@ -12,8 +12,9 @@ from generalNAS_tools.files.atomic_files import atomic_write, check_writable
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.command import pick_device
 from generalNAS_tools.runs.flags import as_config, flag, switch, whole
+from generalNAS_tools.runs.frame_options import FrameOptions
 from generalNAS_tools.runs.loop_options import LoopOptions
-from generalNAS_tools.runs.options import FrameOptions, LengthOptions, WeightOptions
+from generalNAS_tools.runs.options import LengthOptions, WeightOptions
 
 
 @dataclass(frozen=True, kw_only=True)

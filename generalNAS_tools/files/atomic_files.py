@@ -8,7 +8,6 @@ import logging
 import os
 import platform
 import secrets
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,6 +133,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Checks that a file can be written, before hours are spent on what goes into it.
 
+    Its folder may be missing, and is not made.
+
     Raises:
         ValueError: naming the file, when it can't be written.
     """
@@ -141,9 +142,9 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     try:
         if path.exists() and not path.is_file():
             raise ValueError(f"{path}: can't be written (it is no regular file)")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        folder = next(parent for parent in path.parents if parent.exists())
+        with _open_temporary(folder / path.name) as file:  # whose name is longer
+            Path(file.name).unlink()
     except OSError as error:
         raise ValueError(f"{path}: can't be written ({error.strerror or error})") from error
 

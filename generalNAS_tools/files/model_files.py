@@ -11,7 +11,7 @@ from torch import nn
 
 from generalNAS_tools.files.checkpoints import load_weights
 from generalNAS_tools.networks.final_network import FinalNetwork
-from generalNAS_tools.networks.frame import NetworkOptions
+from generalNAS_tools.networks.frame import MAX_LAYERS, NetworkOptions
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -88,9 +88,14 @@ def _options(fields: Any, path: str | os.PathLike[str]) -> NetworkOptions:
         options = NetworkOptions(**fields)
         *sizes, dropoutx, dropouth, head_dropout = dataclasses.astuple(options)
         valid = all(type(size) is int and size > 0 for size in sizes)
+        valid = valid and options.layers <= MAX_LAYERS
         valid = valid and all(0 <= rate < 1 for rate in (dropoutx, dropouth, head_dropout))
     except TypeError:
         valid = False
     if not valid:
         raise ValueError(f"{path}: its network options are {reprlib.repr(fields)}")
+    try:
+        options.check_memory()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return options

@@ -29,6 +29,12 @@ class _Stderr:
 STDERR = _Stderr()
 
 
+def say(text: str) -> None:
+    """Writes one line; what a damaged file brings along can't steer the terminal."""
+    line = " ".join(text.split())
+    STDERR.write("".join(char if char.isprintable() else "?" for char in line) + "\n")
+
+
 def keep_descriptors() -> None:
     """Fills standard streams that the shell closed: else the next file opened would be one."""
     for descriptor in range(3):

@@ -4,16 +4,16 @@ import contextlib
 import ctypes
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from generalNAS_tools.data.deepsea_data import Splits, load_splits
-from generalNAS_tools.files.progress import STDERR, keep_descriptors
+from generalNAS_tools.files.progress import keep_descriptors, say
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.flags import as_config
 from generalNAS_tools.runs.loop_options import LoopOptions
@@ -36,6 +36,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 DIVERGED = 3
 BAD_INPUT = 2
 SIGNAL_EXIT = 128
+_OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 
 
 class Setup(NamedTuple):
@@ -115,6 +116,8 @@ def set_up(
         cache_dir=data.cache_dir,
         seq_size=data.seq_size,
     )
+    size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
+    network = frame.network(**size) if frame else NetworkOptions(**size)
     fingerprints = {
         f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
     }
@@ -127,13 +130,11 @@ def set_up(
         device=device,
         restart=options.run.restart,
     )
-    if not Path(data.test_directory).exists():
+    if not os.path.exists(data.test_directory):  # never raises, for a closed folder say
         log.info("--test_directory %s: no such file yet; only a test needs it", data.test_directory)
     seed_everything(options.run.seed)
     for split in splits:
         split.to_device(device)
-    size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
-    network = frame.network(**size) if frame else NetworkOptions(**size)
     loop = LoopOptions.of(data, options.run, device, weights=weights, supernet=supernet)
     warn_of_slow_amp(loop)
     return Setup(splits, run, loop, network, device)
@@ -186,16 +187,34 @@ def run_command(main: Callable[[], None]) -> None:
     signal's number: stopped by it, the same command goes on.
     """
     keep_descriptors()
+    # A notebook's `!python` inherits a backend that may be missing here; pictures need none.
+    os.environ.pop("MPLBACKEND", None)
     # A run resumed between its last step and its epoch's end moves the schedule first, rightly.
     warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
     keep_freed_memory()
     try:
         on_stop(stop_at_once)  # until the run's directory saves first
         main()
-    except ValueError as error:
-        STDERR.write(" ".join(str(error).split()) + "\n")
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        say(_reason(error))
         log.debug("bad input", exc_info=True)
         sys.exit(DIVERGED if isinstance(error, Diverged) else BAD_INPUT)
     except Stopped as stop:
         log.warning("%s; the same command goes on from here", stop)
         sys.exit(SIGNAL_EXIT + stop.number)
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a script's input.
+
+    Raises:
+        RuntimeError: nothing is, it is a fault of ours.
+    """
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    # torch has no type of its own for what the computer's memory can't hold.
+    if isinstance(error, RuntimeError) and not _OUT_OF_MEMORY.search(f"{error}"):
+        raise error
+    if isinstance(error, MemoryError | RuntimeError):
+        return f"out of memory; try a smaller network or --batch_size ({error})"
+    return f"{error}"

@@ -4,9 +4,10 @@ import argparse
 from dataclasses import dataclass
 from typing import ClassVar
 
-from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.criterion import CRITERIA
-from generalNAS_tools.runs.flags import flag, rate_below_one, real, switch, whole
+from generalNAS_tools.runs.flags import SEED, flag, real, switch, whole
+from generalNAS_tools.runs.frame_options import FrameOptions
+from generalNAS_tools.runs.run_files import check_name
 
 SGD_CLIP, ADAMW_CLIP = 0.25, 1.0
 """The largest total norm of the gradients where --clip doesn't say another."""
@@ -37,30 +38,6 @@ class DataOptions:
     num_steps: int = flag(whole(1), 2000, "steps an epoch, at most the whole set")
     rc_augment: bool = switch(False, "read each training sequence on a random strand")
     task: str = flag(_task, "TF_bindings", "what is predicted", choices=["TF_bindings"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameOptions:
-    """The frame of a searched network."""
-
-    title: ClassVar = "network"
-    init_channels: int = flag(whole(2), 8, "channels of the first cell")
-    layers: int = flag(whole(1), 6, "number of cells")
-    dropoutx: float = flag(rate_below_one, 0.1, "dropout of the RHN's input")
-    dropouth: float = flag(rate_below_one, 0.05, "dropout of the RHN's hidden state")
-    head_dropout: float = flag(rate_below_one, 0.1, "dropout before the head")
-
-    def network(self, *, seq_size: int, num_targets: int) -> NetworkOptions:
-        """The frame for some data."""
-        return NetworkOptions(
-            seq_size,
-            num_targets,
-            self.init_channels,
-            self.layers,
-            self.dropoutx,
-            self.dropouth,
-            self.head_dropout,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +141,7 @@ class RunOptions:
     title: ClassVar = "run"
     save_dir: str = flag(str, "results", "folder for everything the run writes")
     save: str = flag(str, "run", "the run's name within --save_dir")
-    seed: int = flag(whole(0), 0, "seed of everything random")
+    seed: int = flag(SEED, 0, "seed of everything random")
     restart: bool = switch(False, "start over where a run was interrupted")
     allow_changed_rates: bool = switch(False, "go on with other learning rates or clipping")
     device: str = flag(str, "auto", "cpu, cuda, cuda:1 ...; auto takes a GPU if there is one")
@@ -172,6 +149,10 @@ class RunOptions:
     report_freq: int = flag(whole(1, point=True), 1000, "steps between progress lines")
     validation: bool = switch(True, "validate during training")
     report_validation: int = flag(whole(1), 1, "epochs between validations")
+
+    def __post_init__(self) -> None:
+        """Checks the name of the run, of which those of its files are made."""
+        check_name(self.save)
 
 
 @dataclass(frozen=True, kw_only=True)

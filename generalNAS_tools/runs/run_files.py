@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,20 @@ ARRAYS = {
 """Names of the array files and the history columns they hold."""
 ENDINGS = ("npy", "csv", "json", "jsonl", "txt", "png", "pt", "pth")
 """Of the files that runs write."""
+MAX_NAME_BYTES = 150
+"""Of a run's name: file systems take 255, of which what stands around it needs the rest."""
+
+
+def check_name(save: str) -> None:
+    """Checks a run's name, of which those of its files are made.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not save or "/" in save:
+        raise ValueError(f"--save {save!r}: expected a name without a slash")
+    if len(os.fsencode(save)) > MAX_NAME_BYTES:
+        raise ValueError(f"--save {save!r}: expected a name of {MAX_NAME_BYTES} bytes at most")
 
 
 class RunFiles:
@@ -37,8 +52,7 @@ class RunFiles:
     """
 
     def __init__(self, folder: str, *, save: str, method: str) -> None:
-        if not save or "/" in save:
-            raise ValueError(f"--save {save!r}: expected a name without a slash")
+        check_name(save)
         self.folder, self.save, self.method = Path(folder), save, method
         self._own = rf"[^-]+-{re.escape(save)}\.({'|'.join(ENDINGS)})"
         self._lock = self._claim_folder()

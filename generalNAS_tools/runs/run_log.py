@@ -12,6 +12,7 @@ from tqdm import tqdm
 from generalNAS_tools.files.progress import STDERR
 
 FORMAT = "%(asctime)s %(message)s"
+_LONGEST = datetime.timedelta.max // datetime.timedelta(seconds=1)
 
 
 class _BarHandler(logging.Handler):
@@ -92,4 +93,4 @@ class Clock:
 
 def duration(seconds: float) -> str:
     """Days, hours, minutes and seconds, as 1 day, 2:03:04."""
-    return str(datetime.timedelta(seconds=round(seconds)))
+    return str(datetime.timedelta(seconds=min(round(seconds), _LONGEST)))

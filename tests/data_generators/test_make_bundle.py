@@ -307,8 +307,12 @@ def test_damaged_bgzip_is_one_line(own, damage, message, indexed):
 def test_no_index_and_no_permission_to_write_one(own, monkeypatch):
     folder, _, _ = own
 
-    def deny(_):
-        raise PermissionError(13, "Permission denied")
+    original = atomic_files._open_temporary
+
+    def deny(path):
+        if path.suffix == ".fai":
+            raise PermissionError(13, "Permission denied")
+        return original(path)
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic_files, "_open_temporary", deny)

@@ -12,6 +12,14 @@ from typing import NamedTuple
 import torch
 
 ROOT = Path(__file__).parents[2]
+_FOLDERS = ("", "baseline_models", "data_generators", "generalNAS_tools")
+SCRIPTS = sorted(
+    str(path.relative_to(ROOT))
+    for folder in _FOLDERS
+    for path in (ROOT / folder).glob("*.py")
+    if "\n    run_command(main)" in path.read_text(encoding="utf-8")
+)
+"""Every script, by its path in the project."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 SIGNALS += (signal.SIGXCPU,)
 

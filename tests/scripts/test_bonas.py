@@ -324,7 +324,7 @@ def test_other_predictors_and_phases_of_one_kind(predictor, toy, tmp_path):
         ({"loss_num": "exp"}, ["--loss_num", "'exp'"]),
         ({"init_num": 0}, ["--init_num 0", "--archive"]),
         ({"gcn_lr": "nan"}, ["--gcn_lr", "'nan'"]),
-        ({"archive": "nowhere.jsonl"}, ["--archive nowhere.jsonl", "no such file"]),
+        ({"archive": "nowhere.jsonl"}, ["nowhere.jsonl: no such file", "--archive"]),
     ],
 )
 def test_wrong_flags_are_refused(flags, words, toy, tmp_path):

@@ -51,7 +51,10 @@ def changed(line, **flags):
         ({"device": "meta"}, ["--device meta"]),
         ({"device": ""}, ["--device"]),
         ({"save": "a/b"}, ["--save 'a/b'"]),
-        ({"save": ""}, ["--save ''"]),
+        ({"save": ""}, ["--save", "''"]),
+        ({"save": "n" * 200}, ["--save 'nn", "150 bytes"]),
+        ({"layers": 40}, ["--layers 40", "--init_channels 2", "GiB"]),
+        ({"init_channels": 10**6}, ["--layers 2", "--init_channels 1000000", "GiB"]),
         ({"validation": "maybe"}, ["--validation", "'maybe'"]),
         ({"epochs": "0"}, ["--epochs", "'0'"]),
         ({"seed": str(2**70)}, ["--seed"]),
@@ -321,7 +324,7 @@ def test_a_signal_does_not_save_what_is_not_finite(toy, trained, tmp_path):
 
 
 def test_a_search_that_diverges(toy, tmp_path):
-    line = toy.search(tmp_path, cnn_lr=1e30, rhn_lr=1e30, one_clip=False, report_freq=50)
+    line = toy.search(tmp_path, cnn_lr=1e18, rhn_lr=1e18, one_clip=False, report_freq=50)
     outcome = run_here(SEARCH, line)
     assert outcome.code == 3
     assert "Traceback" not in outcome.stderr

@@ -66,7 +66,8 @@ def change_option(name, value):
         (change_option("dropoutx", 1.0), "network options"),
         (change_option("head_dropout", 1.0), "network options"),
         (change_option("init_channels", 4), "weights don't fit"),
-        (change_option("seq_size", 10**15), "weights don't fit"),
+        (change_option("seq_size", 10**15), r"wrong.pth: --layers 2 .* need 27,567,148,208 GiB"),
+        (change_option("layers", 10**9), "network options"),
         (lambda state: state.update(weights=[]), "weights don't fit"),
         (lambda state: state["weights"]["network.rhn.W0"].fill_(float("nan")), "weights hold NaN"),
         (

@@ -2,7 +2,9 @@ import logging
 import signal
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -29,6 +31,23 @@ def test_divergence_has_a_code_of_its_own(capsys):
 
 def test_bad_input_is_one_line(capsys):
     assert leave(ValueError("x.mat:\n  wrong\tvalue"), capsys) == (2, "x.mat: wrong value\n")
+
+
+@pytest.mark.parametrize(
+    ("work", "line"),
+    [
+        (lambda: Path("/nowhere/at all").stat(), "/nowhere/at all: No such file or directory\n"),
+        (lambda: np.empty(2**58), "out of memory; try a smaller network or --batch_size (Unable"),
+        (lambda: torch.empty(2**58), "out of memory; try a smaller network or --batch_size ("),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(work, line, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        run_command(work)
+    error = capsys.readouterr().err
+    assert leaving.value.code == 2
+    assert error.startswith(line)
+    assert error.count("\n") == 1
 
 
 def test_bad_input_has_its_code_without_stderr(monkeypatch, capsys):

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from generalNAS_tools.runs.flags import (
+    MAX_COUNT,
+    SEED,
     as_config,
     boolean,
     flag,
@@ -102,6 +104,13 @@ def test_other_values_are_no_booleans(text):
         ["--init_channels=1"],
         ["--seed=-1"],
         ["--task=x"],
+        ["--epochs=--"],
+        ["--rates=--"],
+        ["--on=--"],
+        ["--save=--"],
+        ["--save="],
+        ["--cnn_lr=1e300"],
+        ["--epochs=1000000000000"],
         ["stray"],
         ["stray\nlines"],
     ],
@@ -178,12 +187,16 @@ def test_options_are_typed_and_frozen(parse):
 
 def test_numeric_limits():
     assert whole(2)("2") == 2
-    assert whole(0)(str(2**63 - 1)) == 2**63 - 1
+    assert whole(0)(str(MAX_COUNT)) == MAX_COUNT
+    assert SEED(str(2**63 - 1)) == 2**63 - 1
+    assert real(0)("1e18") == 1e18
     assert real(0, 1)("1") == 1.0
     assert real(-1)("-1") == -1.0
     for convert, text in (
         (whole(2), "1"),
-        (whole(0), str(2**63)),
+        (whole(0), str(MAX_COUNT + 1)),
+        (SEED, str(2**63)),
+        (real(0), "1e300"),
         (whole(0), "1e3"),
         (whole(0), ""),
         (real(0, 1), "1.01"),
