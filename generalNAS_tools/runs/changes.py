@@ -14,7 +14,7 @@ FREE_FLAGS = frozenset(
 """Flags that may change between the parts of one run: they don't change what is trained."""
 RATE_FLAGS = frozenset(
     {"cnn_lr", "rhn_lr", "learning_rate_min", "cnn_lr_decay", "rhn_lr_decay", "learning_rate"}
-    | {"arch_lr", "one_clip", "clip", "conv_clip", "rhn_clip"}
+    | {"adamw_lr", "arch_lr", "one_clip", "clip", "conv_clip", "rhn_clip"}
 )
 """Flags that may change with --allow_changed_rates."""
 CHANGES = "changed_rates"

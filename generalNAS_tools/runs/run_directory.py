@@ -230,7 +230,8 @@ class RunDirectory(Position):
                 raise self._not_finite(f"the state of the {name} is not finite")
 
     def _not_finite(self, what: str) -> Diverged:
-        names = ("rhn_lr", "cnn_lr", "adamw_lr", "learning_rate", "clip")
+        sgd = ("rhn_lr", "cnn_lr", "learning_rate", "clip")
+        names = ("adamw_lr", "clip") if self.config.get("optimizer") == "adamw" else sgd
         flags = " or ".join(f"--{name}" for name in names if name in self.config)
         lower = f"a lower {flags or 'learning rate'}"
         return Diverged(

@@ -129,11 +129,12 @@ def test_defaults_of_the_specification(parse):
     options = as_config(parse([], epochs=7))
     rates = {"cnn_lr": 0.025, "rhn_weight_decay": 5e-7, "cnn_weight_decay": 3e-4}
     rates |= {"learning_rate_min": 0.0, "head_dropout": 0.1}
-    clipping = {"one_clip": True, "clip": 0.25, "conv_clip": 5, "rhn_clip": 0.25}
+    clipping = {"one_clip": True, "clip": None, "conv_clip": 5, "rhn_clip": 0.25}
     rest = {"beta": 1e-3, "momentum": 0.9, "validation": True, "restart": False, "amp": False}
     own = {"save_dir": "results/x", "epochs": 7, "rates": (0.5,)}
     for name, value in (rates | clipping | rest | own).items():
         assert options[name] == value, name
+    assert WeightOptions().clipping.together == 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
