@@ -11,7 +11,6 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
-from scipy.special import expit
 
 from generalNAS_tools.inference.predictor import AnswerOptions, Predictor, batched
 from generalNAS_tools.inference.tables import open_table
@@ -33,6 +32,8 @@ class Options:
 def main() -> None:
     """Predicts every window and writes the table."""
     options = parse_options(Options, __doc__)
+    from scipy.special import expit  # slow: not for --help
+
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     predictor, out = Predictor.open(options.answers), options.answers.out
     count = 0

@@ -13,7 +13,6 @@ from typing import ClassVar, NamedTuple
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
-from scipy.special import expit
 
 from data_generators.genome import Genome
 from generalNAS_tools.files.progress import progress_bar
@@ -92,6 +91,8 @@ def score(
     batch: list[Variant], genome: Genome, predictor: Predictor, append: Append
 ) -> list[Scored]:
     """Scores some variants, appends them to the table and gives each one's largest difference."""
+    from scipy.special import expit  # slow: not for --help
+
     windows = [allele_windows(variant, genome, predictor.seq_size) for variant in batch]
     before, after = (predictor.log_odds(np.stack(codes)) for codes in zip(*windows, strict=True))
     answers = {

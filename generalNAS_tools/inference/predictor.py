@@ -11,7 +11,6 @@ from typing import ClassVar, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import log_expit
 from torch import nn
 
 from data_generators.genome import reverse_complement
@@ -89,6 +88,8 @@ class Predictor:
 
         Log odds, as probabilities near 0 and 1 lose what differs between two of them.
         """
+        from scipy.special import log_expit  # slow: not for --help
+
         forward = self._logits(codes)
         if not self.average_strands:
             return forward

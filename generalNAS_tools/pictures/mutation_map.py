@@ -4,18 +4,15 @@ Dimension letters: L length of the sequence (bp).
 """
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.patches import PathPatch
-from matplotlib.textpath import TextPath
-from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
-from generalNAS_tools.pictures.graph_drawing import DPI
-from generalNAS_tools.pictures.pictures import save_figure
+from generalNAS_tools.pictures.figures import new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _COLOURS = {"A": "#109648", "C": "#255c99", "G": "#f7b32b", "T": "#d62839"}
 _INCHES = 0.13
@@ -45,7 +42,7 @@ def draw_mutations(
     Raises:
         ValueError: the file can't be written.
     """
-    figure = Figure(figsize=(3 + _INCHES * len(sequence), 4.5), dpi=DPI, layout="constrained")
+    figure = new_figure(3 + _INCHES * len(sequence), 4.5, layout="constrained")
     logo, heat = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1.2))
     limit = float(np.abs(effects).max()) or 1.0
     extent = (start - 0.5, start + len(sequence) - 0.5, len(_COLOURS) - 0.5, -0.5)
@@ -60,7 +57,12 @@ def draw_mutations(
     save_figure(figure, path)
 
 
-def _draw_logo(axes: Axes, sequence: str, heights: NDArray[np.floating], start: int) -> None:
+def _draw_logo(axes: "Axes", sequence: str, heights: NDArray[np.floating], start: int) -> None:
+    from matplotlib.font_manager import FontProperties  # slow: not for --help
+    from matplotlib.patches import PathPatch
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
     font = FontProperties(family="DejaVu Sans", weight="bold")
     for place, (letter, height) in enumerate(zip(sequence, heights, strict=True), start=start):
         if letter in _COLOURS:

@@ -60,6 +60,9 @@ class Run:
         self.history, self.partial = [], None
         self.clock = SimpleNamespace()
 
+    def begin_epoch(self):
+        return len(self.history)
+
     def report_step(self, *args):
         pass
 

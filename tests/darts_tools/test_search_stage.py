@@ -32,6 +32,9 @@ class FakeRun:
     def stop_if_asked(self, partial=None):
         self.steps += partial is not None
 
+    def begin_epoch(self):
+        return len(self.history)
+
     def report_step(self, *args):
         pass
 

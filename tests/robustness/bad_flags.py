@@ -19,7 +19,7 @@ UNUSABLE = {
     LONG: "a name too long",
 }
 """Paths that nothing can be written to, nor read from."""
-OUTPUTS = {"save_dir", "cache_dir", "model_path", "directory"}
+OUTPUTS = {"save_dir", "cache_dir", "model_path", "directory", "out"}
 UNREAD = {"test_directory", "peaks", "peaks_table", "exclude", "valid_chroms", "test_chroms"}
 """What a script may not look at."""
 TRAINING = {"train_directory", "valid_directory"}
@@ -77,11 +77,15 @@ def actions(script):
 
 def base_line(script, flags, scene):
     """The words of a script's smallest run, by flag."""
-    values = BASE | scene.files()
+    values = BASE | scene.files() | scene.network_files()
     if not script.startswith("data_generators"):
         values.pop("seq_size")
     if script.endswith("train_baseline.py"):
         values["model"] = "DanQ"
+    if not script.endswith("score_variants.py"):
+        values.pop("genome")  # others take it in place of --fasta
+    if "fasta" in flags and flags["fasta"].nargs is None:
+        values["fasta"] = values["fasta"][0]
     return {name: command_line({name: values[name]}) for name in flags if name in values}
 
 

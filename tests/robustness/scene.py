@@ -54,6 +54,14 @@ class Scene:
             "fasta": [self._fasta(label) for label in ("positives", "negatives")],
         }
 
+    def network_files(self):
+        """Of the scripts that use a trained network."""
+        return {
+            "out": self.folder / "out.tsv",
+            "genome": self._fasta("chromosomes"),
+            "vcf": self._variants(),
+        }
+
     def _line(self):
         small = {"epochs": 1, "num_steps": 1, "layers": 1, "seq_size": SEQ_SIZE}
         return self.toy.final(self.run, **small)
@@ -62,6 +70,14 @@ class Scene:
         path, rng = self.folder / f"{label}.fa", np.random.default_rng(len(label))
         records = (f">{n}\n{''.join(rng.choice(list('ACGT'), 40))}\n" for n in range(60))
         path.write_text("".join(records))
+        return path
+
+    def _variants(self):
+        path = self.folder / "variants.vcf"
+        path.write_text(
+            "##fileformat=VCFv4.2\n##contig=<ID=0,length=40>\n"
+            "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n0\t20\t.\tN\tA\t.\t.\t.\n"
+        )
         return path
 
     def _archive(self):

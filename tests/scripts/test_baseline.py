@@ -307,7 +307,8 @@ def test_a_diverged_training_names_its_own_flag(bundles, tmp_path):
     outcome = run_here(BASELINE, line_of(bundles, tmp_path, "DanQ", learning_rate=1e18))
     assert outcome.code == 3
     assert outcome.stderr.endswith(
-        "epoch 1: train_loss is nan; no state was saved before; try a lower --learning_rate or --clip\n"
+        "epoch 1: train_loss is nan; no state was saved before; "
+        "try a lower --learning_rate or --clip\n"
     )
 
 

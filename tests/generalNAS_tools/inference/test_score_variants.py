@@ -245,7 +245,10 @@ def test_damaged_files_are_one_line(files):
         (whole[: len(whole) // 2], "v.vcf.gz: truncated"),
         (whole[:-28], "v.vcf.gz: truncated"),
         (whole[:200] + b"damaged" + whole[207:], "v.vcf.gz: not a VCF file"),
-        (gzip.compress(b"##fileformat", mtime=0), "v.vcf.gz: compressed by gzip; expected a VCF file"),
+        (
+            gzip.compress(b"##file", mtime=0),
+            "v.vcf.gz: compressed by gzip; expected a VCF file",
+        ),
     ):
         (files / "v.vcf.gz").write_bytes(kept)
         assert message in refused(files, score(files, None, vcf="v.vcf.gz"))
