@@ -82,6 +82,8 @@ def base_line(script, flags, scene):
         values.pop("seq_size")
     if script.endswith("train_baseline.py"):
         values["model"] = "DanQ"
+    if script.endswith("mutate_sequences.py"):
+        values["targets"] = "0"
     if not script.endswith("score_variants.py"):
         values.pop("genome")  # others take it in place of --fasta
     if "fasta" in flags and flags["fasta"].nargs is None:

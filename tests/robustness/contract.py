@@ -15,8 +15,8 @@ from tests.scripts.in_process import run_script
 SECONDS = 60
 _LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")
 """How a line of the log begins."""
-_WHOLE = re.compile(r"\.packed$|^log-|^config-|^\.[^/]*\.lock$")
-"""Files that may be there after a refusal: whole caches, and what a run begins with."""
+_WHOLE = re.compile(r"\.(packed|fai)$|^log-|^config-|^\.[^/]*\.lock$")
+"""Files that may be there after a refusal: whole caches and indices, and what a run begins with."""
 
 
 class Case(NamedTuple):

@@ -57,7 +57,7 @@ class Scene:
     def network_files(self):
         """Of the scripts that use a trained network."""
         return {
-            "out": self.folder / "out.tsv",
+            "out": self.folder / "out.npz",
             "genome": self._fasta("chromosomes"),
             "vcf": self._variants(),
         }
