@@ -81,7 +81,7 @@ class Agreement(NamedTuple):
     """How far two orders agree.
 
     Attributes:
-        tau: Kendall's τ-b; None if one of the orders is all ties.
+        tau: Kendall's τ-b; None, as all else, if one of the orders is all ties.
         low, high: 95 % percentile bootstrap interval over the architectures.
         rank_of_first: true rank of the architecture that the other order puts first.
     """
@@ -89,13 +89,15 @@ class Agreement(NamedTuple):
     tau: float | None
     low: float | None
     high: float | None
-    rank_of_first: int
+    rank_of_first: int | None
 
     @property
     def text(self) -> str:
         """τ with its interval."""
-        interval = "" if self.tau is None else f"τ {self.tau:.2f} [{self.low:.2f}, {self.high:.2f}]"
-        return f"{interval or 'τ –'}, its first is number {self.rank_of_first}"
+        if self.tau is None:
+            return "τ –"
+        interval = f"{self.tau:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return f"τ {interval}, its first is truly number {self.rank_of_first}"
 
 
 def agreement(scores: Array, truth: Array, *, rising: bool) -> Agreement:
@@ -110,14 +112,22 @@ def agreement(scores: Array, truth: Array, *, rising: bool) -> Agreement:
     first, second = (
         stats.rankdata(np.nan_to_num(sign * values, nan=-np.inf)) for values in (scores, truth)
     )
-    draws = np.random.default_rng(0).integers(len(first), size=(RESAMPLES, len(first)))
-    taus = [stats.kendalltau(first[draw], second[draw]).statistic for draw in draws]
     tau = float(stats.kendalltau(first, second).statistic)
-    rank = int(stats.rankdata(-second, method="min")[first.argmax()])
     if np.isnan(tau):
-        return Agreement(None, None, None, rank)
-    low, high = np.nanquantile(taus, [LEVEL / 2, 1 - LEVEL / 2])
+        return Agreement(None, None, None, None)
+    low, high = np.nanquantile(_resampled(first, second), [LEVEL / 2, 1 - LEVEL / 2])
+    rank = int(stats.rankdata(-second, method="min")[first.argmax()])
     return Agreement(tau, float(low), float(high), rank)
+
+
+def _resampled(first: Array, second: Array) -> Array:
+    """τ-b of architectures drawn with replacement; scipy's would take ten times as long."""
+    one, two = (np.sign(np.subtract.outer(ranks, ranks)) for ranks in (first, second))
+    draws = np.random.default_rng(0).integers(len(first), size=(RESAMPLES, len(first)))
+    parts = (one * two, one * one, two * two)
+    sums = np.array([[part[np.ix_(draw, draw)].sum() for part in parts] for draw in draws])
+    with np.errstate(invalid="ignore"):  # 0 / 0 where a draw is all ties
+        return np.asarray(sums[:, 0] / np.sqrt(sums[:, 1] * sums[:, 2]))
 
 
 def agreements(table: Table) -> list[dict[str, Any]]:
