@@ -175,7 +175,7 @@ def main() -> None:
     genotypes = distinct_genotypes(rng, options.sampling.num_samples)
     setup = set_up_search(options, "ranking", supernet=SupernetOptions())
     run, table = setup.run, Table(setup.run, genotypes)
-    trainings = [item for item in enumerate(genotypes)] * chosen.repeats
+    trainings = list(enumerate(genotypes)) * chosen.repeats
     run.clock.total_epochs = len(JUDGES) * chosen.supernet_epochs + len(trainings) * epochs
 
     for _, name in run.through("supernet", list(JUDGES)):
@@ -188,6 +188,7 @@ def main() -> None:
             judged = setup._replace(loop=replace(setup.loop, batch_statistics=batch))
             for number, genotype in enumerate(genotypes):
                 table.fill(f"{name} {statistics}", number, partial(judge.score, genotype, judged))
+        run.clock.start_epoch()  # the next one doesn't pay for the scores
 
     own = options.part(SampledOptions, score=ScoreOptions())
     for turn, (number, genotype) in run.through("training", trainings):
@@ -196,9 +197,9 @@ def main() -> None:
         score = train_candidate(candidate, setup, epochs=epochs)
         size = float(score.parameters)
         sizes = {"auprc": size, "auroc": size, "valid_loss": -size}
-        table.fill("parameters", number, lambda sizes=sizes: sizes)
+        table.fill("parameters", number, partial(dict, sizes))
         alone = ALONE.format(turn // len(genotypes) + 1)
-        table.fill(alone, number, lambda score=score: figures_of(score))
+        table.fill(alone, number, partial(figures_of, score))
         log.info("trained %d of %d", turn + 1, len(trainings))
 
     rows = agreements(table)
