@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 STATISTICS = {"batch": True, "running": False}
 RESAMPLES = 1000
 ALONE = "alone {}"
+WIDE = 100
+"""Ratio of largest to least score from which their axis is logarithmic."""
 Array = NDArray[np.float64]
 
 
@@ -158,10 +160,11 @@ def draw(table: Table, rows: Sequence[dict[str, Any]]) -> Figure:
         for axes, judge in zip(panels, judges, strict=True):
             tau = taus[judge, label]
             axes.set_title(f"{judge}, τ {'–' if tau is None else f'{tau:.2f}'}", fontsize=9)
-            axes.plot(table.truth(criterion), table.column(judge, criterion), "o", alpha=0.8)
+            scores = table.column(judge, criterion)
+            axes.plot(table.truth(criterion), scores, "o", alpha=0.8)
             axes.set_xlabel(f"{label} alone")
             axes.tick_params(labelsize=7)
-            if criterion == "valid_loss":
+            if np.nanmax(scores, initial=0) > WIDE * np.nanmin(scores, initial=np.inf):
                 axes.set_yscale("log")
     return figure
 
