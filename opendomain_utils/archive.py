@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from BONAS_search_space.graphs import architecture_key, canonical, check_architecture
+from generalNAS_tools.files import ranks
 from generalNAS_tools.runs.criterion import CRITERIA
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 
@@ -98,7 +99,11 @@ class Archive:
         row = {**entry._asdict(), "genotype": canonical(entry.genotype)._asdict()}
         entry = _parse_row(row, where)
         self._refuse_duplicate(entry, where)
-        line = json.dumps(row).encode() + b"\n"
+        if ranks.number() == 0:
+            self._write(json.dumps(row).encode() + b"\n")
+        self._add(entry)
+
+    def _write(self, line: bytes) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab") as file:
@@ -110,7 +115,6 @@ class Archive:
             reason = error.strerror or error
             raise ValueError(f"{self.path}: can't be written ({reason})") from error
         self._size += len(line)
-        self._add(entry)
 
     def _read(self) -> None:
         try:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.checkpoints import (
     load_weights,
     random_states,
@@ -50,7 +51,7 @@ class CandidateStore:
 
     def __init__(self, run: RunDirectory) -> None:
         self._run, self._files, self._device = run, run.files, run.device
-        if not run.continues:
+        if not run.continues and ranks.number() == 0:
             name = re.compile(rf"waiting_\d+-{re.escape(self._files.save)}\.pt")
             for path in self._files.folder.glob("waiting_*"):
                 if name.fullmatch(path.name):
@@ -65,6 +66,7 @@ class CandidateStore:
         state = {name: target.state_dict() for name, target in candidate.stateful().items()}
         path = self._files.path(f"waiting_{candidate.number + 1}", "pt")
         save_weights(path, state | {"random": random_states(self._device)})
+        ranks.wait()  # all may read it from here on
 
     def bring_back(self, candidate: Candidate) -> None:
         """Puts a new candidate where `keep` found it, unless the checkpoint holds a later state.

@@ -24,6 +24,7 @@ from generalNAS_tools.data.cache_header import (
     stamp,
 )
 from generalNAS_tools.data.matlab_files import MatArray, open_mat
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.atomic_files import atomic_write, check_file, remove_leftovers
 from generalNAS_tools.files.progress import progress_bar
 
@@ -42,6 +43,7 @@ class PackedCache(NamedTuple):
     layout: RecordLayout
 
 
+@ranks.first_alone()
 def packed_cache(
     source: Path,
     split: str,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from generalNAS_tools.data.deepsea_data import Splits, load_splits
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.progress import STDERR, keep_descriptors
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.flags import as_config
@@ -34,6 +35,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt."""
 DIVERGED = 3
 BAD_INPUT = 2
+LOST_RANK = 4
 SIGNAL_EXIT = 128
 
 
@@ -129,6 +131,9 @@ def set_up(
     if not Path(data.test_directory).exists():
         log.info("--test_directory %s: no such file yet; only a test needs it", data.test_directory)
     seed_everything(options.run.seed)
+    warning = ranks.check_shares(min(data.batch_size, splits.train.num_sequences))
+    if warning is not None:
+        log.warning("--batch_size %d: %s", data.batch_size, warning)
     for split in splits:
         split.to_device(device)
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
@@ -144,11 +149,13 @@ def pick_device(name: str) -> torch.device:
         ValueError: no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if ranks.count() > 1 and ":" in name:
+        raise ValueError(f"--device {name}: each rank takes its own; expected cpu, cuda or auto")
     if name.partition(":")[0] not in {"cpu", "cuda"}:
         raise ValueError(f"--device {name}: expected cpu, cuda, cuda:1 ... or auto")
     try:
-        device = torch.device(name)
+        device = torch.device(ranks.own_device(name))
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -180,21 +187,31 @@ def keep_freed_memory() -> None:
 def run_command(main: Callable[[], None]) -> None:
     """Runs a script and leaves with its exit code.
 
-    0: all is done; 2: bad input, one line says what; 3: the training diverged; 128 and the
-    signal's number: stopped by it, the same command goes on.
+    0: all is done; 2: bad input, one line says what; 3: the training diverged; 4: another rank of
+    torchrun's has died; 128 and the signal's number: stopped by it, the same command goes on.
     """
     keep_descriptors()
+    STDERR.quiet = ranks.start() > 0
     # A run resumed between its last step and its epoch's end moves the schedule first, rightly.
     warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
     keep_freed_memory()
     try:
         main()
     except ValueError as error:
-        STDERR.write(" ".join(str(error).split()) + "\n")
+        _say_why(error)
         log.debug("bad input", exc_info=True)
         sys.exit(DIVERGED if isinstance(error, Diverged) else BAD_INPUT)
+    except ranks.LostRank as error:
+        _say_why(error)
+        os._exit(LOST_RANK)  # at once: NCCL's threads may wait for the lost one
     except Stopped as stop:
         log.info("%s; the same command goes on from here", stop)
         sys.exit(SIGNAL_EXIT + stop.number)
     except KeyboardInterrupt:  # before the run's directory takes the signals over
         sys.exit(SIGNAL_EXIT + signal.SIGINT)
+
+
+def _say_why(error: Exception) -> None:
+    """One line, of the first rank that fails."""
+    STDERR.quiet = not ranks.may_report()
+    STDERR.write(" ".join(str(error).split()) + "\n")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.atomic_files import atomic_write, lock_file, write_array
 from generalNAS_tools.files.genotype_files import write_genotype
 from generalNAS_tools.search_space.genotypes import Genotype
@@ -37,7 +38,7 @@ class RunFiles:
         if not save or "/" in save:
             raise ValueError(f"--save {save!r}: expected a name without a slash")
         self.folder, self.save, self.method = Path(folder), save, method
-        self._lock = self._claim_folder()
+        self._lock = self._claim_folder() if ranks.number() == 0 else None
 
     def path(self, name: str, ending: str = "npy") -> Path:
         """Path of one of the run's files."""
