@@ -66,7 +66,6 @@ class CandidateStore:
         state = {name: target.state_dict() for name, target in candidate.stateful().items()}
         path = self._files.path(f"waiting_{candidate.number + 1}", "pt")
         save_weights(path, state | {"random": random_states(self._device)})
-        ranks.wait()  # all may read it from here on
 
     def bring_back(self, candidate: Candidate) -> None:
         """Puts a new candidate where `keep` found it, unless the checkpoint holds a later state.

@@ -24,13 +24,14 @@ _PARTS = {
 
 
 def save_weights(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
-    """Writes tensors, numbers, strings, lists and dicts atomically.
+    """Writes tensors, numbers, strings, lists and dicts atomically; all ranks wait until it's done.
 
     Raises:
         ValueError: the file can't be written; what stood there before stays.
     """
     with atomic_write(path) as file:
         torch.save(state, file)
+    ranks.wait()
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, Any]:

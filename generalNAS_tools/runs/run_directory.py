@@ -129,7 +129,8 @@ class RunDirectory(Position):
                 target.load_state_dict(saved["objects"][name])
             set_random_states(saved["random"], self.device)
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{self._checkpoint}: doesn't fit this command; --restart") from error
+            reason = "doesn't fit this command; start over with --restart"
+            raise ValueError(f"{self._checkpoint}: {reason}") from error
         log.info("continuing at epoch %d", len(self.history) + 1)
 
     @property
@@ -177,8 +178,7 @@ class RunDirectory(Position):
         Raises:
             Stopped: after saving.
         """
-        if partial is not None:
-            self.partial = partial
+        self.partial = partial or self.partial
         number = ranks.largest(self.stop_signal or 0)
         if not number:
             return
@@ -188,7 +188,6 @@ class RunDirectory(Position):
                 raise self._not_finite("train_loss is not finite")
             self.partial["seconds"] = self.clock.epoch_seconds()
             self.save_checkpoint()
-            ranks.wait()
         raise Stopped(number)
 
     def report_step(self, step: int, steps: int, loss: float) -> None:
