@@ -7,7 +7,9 @@ NCCL, those on CPUs by gloo, which also notices at once when a rank has died.
 
 import atexit
 import contextlib
+import functools
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -17,6 +19,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 MIN_SHARE, GOOD_SHARE = 2, 16
 """Sequences of a batch that a rank needs for BatchNorm, and those that make good statistics."""
@@ -89,8 +93,9 @@ def share(items: Any) -> Any:
     return items[start : start + size + (number() < more)]
 
 
-def check_shares(batch_size: int) -> str | None:
-    """Checks what the ranks get of a batch; gives a warning if it is little.
+@functools.cache
+def check_shares(batch_size: int) -> None:
+    """Checks what the ranks get of a batch, and warns, once, if it is little.
 
     Raises:
         ValueError: less than BatchNorm can do with.
@@ -98,14 +103,15 @@ def check_shares(batch_size: int) -> str | None:
     least = batch_size // count()
     if count() > 1 and least < MIN_SHARE:
         raise ValueError(
-            f"a batch of {batch_size} on {count()} ranks: expected {MIN_SHARE} sequences a rank"
+            f"a batch of {batch_size} on {count()} ranks: expected {MIN_SHARE} sequences a rank or "
+            "more"
         )
     if count() > 1 and least < GOOD_SHARE:
-        return (
-            f"{least} sequences a rank: below {GOOD_SHARE} BatchNorm's statistics are poor; "
-            "take fewer ranks or a larger batch"
+        log.warning(
+            "a batch of %d leaves %d sequences a rank: below %d BatchNorm's statistics are poor; "
+            "take fewer ranks or a larger batch",
+            *(batch_size, least, GOOD_SHARE),
         )
-    return None
 
 
 def average(tensors: Sequence[Tensor], weight: float) -> None:

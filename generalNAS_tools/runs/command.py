@@ -131,9 +131,7 @@ def set_up(
     if not Path(data.test_directory).exists():
         log.info("--test_directory %s: no such file yet; only a test needs it", data.test_directory)
     seed_everything(options.run.seed)
-    warning = ranks.check_shares(min(data.batch_size, splits.train.num_sequences))
-    if warning is not None:
-        log.warning("--batch_size %d: %s", data.batch_size, warning)
+    ranks.check_shares(min(data.batch_size, splits.train.num_sequences))
     for split in splits:
         split.to_device(device)
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}

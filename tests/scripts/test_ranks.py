@@ -1,6 +1,5 @@
 """Several ranks by torchrun: as one process that takes their shares in turn; trouble; resuming."""
 
-import csv
 import json
 import os
 import subprocess
@@ -11,37 +10,42 @@ import numpy as np
 import pytest
 import torch
 
+from generalNAS_tools.files.checkpoints import load_weights
 from tests.scripts.double_precision import double_precision
 from tests.scripts.in_process import ROOT, run_script
 from tests.scripts.in_shards import in_shards
 from tests.scripts.rank_worker import no_dropout
+from tests.scripts.runs import history_length, result
+from tests.scripts.trajectories import differences, nested_tensors, tables
 from tests.scripts.trajectory_runs import RUNS
 
-OFF = {"dropoutx": 0, "dropouth": 0, "head_dropout": 0, "layers": 2}
-SMALL = {
-    "darts": OFF | {"epochs": 2},
-    "pdarts": OFF | {"epochs": 1, "frozen_epochs": 0, "dropout_rate": 0},
-    "osp": OFF | {"pretrain_epochs": 1, "budget": 1},
-    "final": OFF | {"epochs": 2, "drop_path_prob": 0},
-    "ncnet_rr": {"epochs": 2, "validation": True, "batch_size": 8},
+NO_DROPOUT = {"dropoutx": 0, "dropouth": 0, "head_dropout": 0}
+SMALL = NO_DROPOUT | {"layers": 2, "seq_size": 12, "epochs": 1}
+RANKED = {
+    "darts": SMALL | {"frozen_epochs": 0},
+    "pdarts": SMALL | {"frozen_epochs": 0, "dropout_rate": 0, "num_steps": 1},
+    "osp": SMALL | {"num_init_archs": 12, "num_ops": 7, "pretrain_epochs": 1, "budget": 1},
+    "final": SMALL | {"epochs": 2, "drop_path_prob": 0},
+    "ncnet_rr": {"epochs": 1, "validation": True, "batch_size": 8},
 }
-ABSOLUTE = 1e-9
+DROPOUT = {"dropoutx": 0.2, "dropouth": 0.2, "head_dropout": 0.2, "drop_path_prob": 0.3}
+LOST = "another rank has left or died; the same command goes on from the last checkpoint"
 
 
 def script_and_line(name, folder, **flags):
     folder.mkdir(exist_ok=True)
-    run = RUNS[name]._replace(flags=RUNS[name].flags | SMALL[name] | flags)
+    flags = RUNS[name].flags | RANKED[name] | flags
+    run = RUNS[name]._replace(flags=flags, bundle={"num_valid": 12})
     return run.script, list(map(str, run.line(folder)))
 
 
 def torchrun(count, folder, *runs, dropout=False, **trouble):
-    """Runs scripts on `count` ranks; gives exit code and what our scripts wrote to stderr."""
+    """Runs scripts on `count` ranks; gives exit code and standard error."""
     task = folder / "task.json"
     task.write_text(json.dumps({"runs": runs, "dropout": dropout} | trouble))
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
-    worker = ["-m", "tests.scripts.rank_worker", str(task)]
     done = subprocess.run(
-        [sys.executable, *launch, *worker],
+        [sys.executable, *launch, "-m", "tests.scripts.rank_worker", str(task)],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -51,7 +55,8 @@ def torchrun(count, folder, *runs, dropout=False, **trouble):
     return done.returncode, done.stderr
 
 
-def plainly(count_at, run):
+def in_turn(count_at, run):
+    """Runs a script in this process, whose weight steps take as many shares as `count_at` says."""
     with (
         double_precision(),
         no_dropout(),
@@ -62,58 +67,73 @@ def plainly(count_at, run):
     assert outcome.code == 0, outcome.stderr
 
 
-def tensors(state):
-    if isinstance(state, torch.Tensor):
-        return [state]
-    if isinstance(state, dict | list | tuple):
-        return [
-            t
-            for each in (state.values() if isinstance(state, dict) else state)
-            for t in tensors(each)
-        ]
-    return []
-
-
-def rows(folder):
-    table = csv.DictReader((folder / "history-a.csv").read_text().splitlines())
-    return [
-        [float(value) for name, value in row.items() if value and name not in {"seconds", "phase"}]
-        for row in table
-    ]
-
-
 def assert_alike(found, expected):
-    """Two folders of results: figures, all state of the optimizers and networks, genotype."""
-    np.testing.assert_allclose(rows(found), rows(expected), rtol=0, atol=ABSOLUTE)
-    names = ["checkpoint-a.pt", *(path.name for path in expected.glob("*.pth"))]
-    for name in names:
-        both = [tensors(torch.load(each / name, weights_only=True)) for each in (found, expected)]
-        for one, other in zip(*both, strict=True):
-            if one.dtype != torch.uint8:  # random states
-                torch.testing.assert_close(one, other, rtol=0, atol=ABSOLUTE)
-    names = [path.name for path in expected.glob("*.npy") if not path.name.startswith("time")]
-    assert names
-    for name in names:
-        one, other = np.load(found / name), np.load(expected / name)
-        if "_geno-" in name:
+    """Two folders of results: figures, all state of networks and optimizers, genotype, tests."""
+    for path in [expected / "checkpoint-a.pt", *expected.glob("*.pth")]:
+        states = (load_weights(each / path.name) for each in (found, expected))
+        one, other = (list(nested_tensors(state.get("objects", state))) for state in states)
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
+    for path in expected.glob("*.npy"):
+        one, other = np.load(found / path.name), np.load(path)
+        if one.dtype.kind == "U":
             assert str(one) == str(other)
-        else:
-            np.testing.assert_allclose(
-                one, other, rtol=0, atol=1e-6 if one.dtype == np.float32 else ABSOLUTE
-            )
+        elif not path.name.startswith("time"):
+            absolute = 1e-7 if one.dtype == np.float32 else 1e-9
+            np.testing.assert_allclose(one, other, rtol=0, atol=absolute)
+    assert not differences(*map(tables, (expected, found)))
 
 
 @pytest.fixture(scope="module", params=[2, 3])
 def on_ranks(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(f"ranks{request.param}")
-    runs = [script_and_line(name, folder / name) for name in SMALL]
+    runs = [script_and_line(name, folder / name) for name in RANKED]
     code, stderr = torchrun(request.param, folder, *runs)
     assert code == 0, stderr
     return request.param, folder
 
 
-@pytest.mark.parametrize("name", list(SMALL))
+@pytest.mark.parametrize("name", list(RANKED))
 def test_as_their_shares_in_turn(name, on_ranks, tmp_path):
     count, folder = on_ranks
-    plainly(lambda _: count, script_and_line(name, tmp_path / name))
+    in_turn(lambda _: count, script_and_line(name, tmp_path / name))
     assert_alike(folder / name / "run", tmp_path / name / "run")
+
+
+def test_a_killed_rank_ends_the_others_and_fewer_go_on(tmp_path):
+    run, files = script_and_line("final", tmp_path / "ranks"), tmp_path / "ranks" / "run"
+    code, stderr = torchrun(3, tmp_path, run, trouble="kill", rank=1, step=4)
+    assert code != 0
+    assert stderr.count(LOST) == 1, stderr
+    assert history_length(files) == 1
+    code, stderr = torchrun(2, tmp_path, run)
+    assert code == 0, stderr
+    in_turn(lambda step: 3 if step < 2 else 2, script_and_line("final", tmp_path / "plain"))
+    assert_alike(files, tmp_path / "plain" / "run")
+
+
+def test_a_signal_to_any_rank_stops_all_at_the_same_step(tmp_path):
+    runs = [script_and_line("final", tmp_path / name, **DROPOUT) for name in ("whole", "parts")]
+    code, stderr = torchrun(2, tmp_path, runs[0], dropout=True)
+    assert code == 0, stderr
+    code, stderr = torchrun(2, tmp_path, runs[1], dropout=True, trouble="stop", rank=1, step=3)
+    assert code != 0
+    assert stderr.count("stopped by SIGTERM; the same command goes on from here") == 1, stderr
+    files = tmp_path / "parts" / "run"
+    assert load_weights(files / "checkpoint-a.pt")["partial"]["step"] == 1
+    assert torchrun(2, tmp_path, runs[1], dropout=True)[0] == 0
+    assert result(files) == result(tmp_path / "whole" / "run")
+
+
+def test_ranks_that_part_are_noticed(tmp_path):
+    run = script_and_line("final", tmp_path / "ranks")
+    code, stderr = torchrun(2, tmp_path, run, trouble="spoil", rank=1, step=2)
+    assert code != 0
+    assert stderr.count("the state of the network differs between the ranks") == 1, stderr
+    assert not (tmp_path / "ranks" / "run" / "checkpoint-a.pt").exists()
+
+
+def test_too_many_ranks_are_refused_in_one_line(tmp_path):
+    run = script_and_line("final", tmp_path / "ranks", batch_size=5)
+    code, stderr = torchrun(3, tmp_path, run)
+    assert code != 0
+    assert stderr.count("a batch of 5 on 3 ranks: expected 2 sequences a rank") == 1, stderr
