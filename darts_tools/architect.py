@@ -85,7 +85,7 @@ class Architect:
         """Of the whole batch, for the alphas and `more`; zeros for cells that the network lacks."""
         inputs = [*self.alphas.parameters(), *more]
         gradients = list(torch.autograd.grad(loss, inputs, materialize_grads=True))
-        ranks.average(gradients, batch.share)
+        ranks.add_up(gradients, batch.share)
         return gradients
 
     def _training_loss(self, batch: Batch) -> Tensor:
@@ -117,7 +117,7 @@ class Architect:
         self.weight_optimizer.zero_grad(set_to_none=False)
         self._training_loss(train_batch).backward(inputs=list(self.supernet.parameters()))
         gradients = [w.grad for w in self.supernet.parameters() if w.grad is not None]
-        ranks.average(gradients, train_batch.share)
+        ranks.add_up(gradients, train_batch.share)
         groups = self.weight_optimizer.param_groups
         before = [_norm(group["params"]) for group in groups]
         if self.options.clipping is not None:

@@ -38,10 +38,11 @@ def start() -> int:
         store, rank, size = next(iter(dist.rendezvous("env://")))
         if size > 1:
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            dist.init_process_group(
-                backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE
-            )
+            size_and_rank = {"world_size": size, "rank": rank}
+            with _together():
+                dist.init_process_group(backend, store=store, timeout=_PATIENCE, **size_and_rank)
             atexit.register(dist.destroy_process_group)
+            wait()  # or one that fails at once would break into the others' greetings
     return number()
 
 
@@ -114,23 +115,14 @@ def check_shares(batch_size: int) -> None:
         )
 
 
-def average(tensors: Sequence[Tensor], weight: float) -> None:
-    """Replaces tensors by their weighted sums over the ranks, in one message.
+def add_up(tensors: Sequence[Tensor], weight: float = 1) -> None:
+    """Replaces tensors by their sums over the ranks, in one message.
 
     Args:
         tensors: of one dtype.
-        weight: of this rank, its share of the batch; all ranks' add up to 1.
+        weight: of this rank; its share of the batch makes the sums averages.
     """
-
-    def add(flat: Tensor) -> None:
-        dist.all_reduce(flat.mul_(weight))
-
-    _in_one_message(tensors, add)
-
-
-def add_up(tensor: Tensor) -> None:
-    """Replaces a tensor by its sum over the ranks."""
-    _in_one_message([tensor], dist.all_reduce)
+    _in_one_message(tensors, lambda flat: dist.all_reduce(flat.mul_(weight)))
 
 
 def copy_first(tensors: Sequence[Tensor]) -> None:
@@ -188,7 +180,7 @@ def gather(rows: Tensor) -> Tensor:
         return rows
     sizes = torch.zeros(count(), dtype=torch.int64)
     sizes[number()] = len(rows)
-    add_up(sizes)
+    add_up([sizes])
     if number() > 0:
         with _together():
             dist.send(rows.contiguous(), 0)
@@ -234,6 +226,6 @@ def _together() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise LostRank(
-            f"rank {number()}: another rank has left or died; the same command goes on from the "
-            f"last checkpoint ({error})"
+            f"another rank has left or died; the same command goes on from the last checkpoint "
+            f"({error})"
         ) from error

@@ -189,11 +189,11 @@ def run_command(main: Callable[[], None]) -> None:
     torchrun's has died; 128 and the signal's number: stopped by it, the same command goes on.
     """
     keep_descriptors()
-    STDERR.quiet = ranks.start() > 0
     # A run resumed between its last step and its epoch's end moves the schedule first, rightly.
     warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
     keep_freed_memory()
     try:
+        STDERR.quiet = ranks.start() > 0
         main()
     except ValueError as error:
         _say_why(error)

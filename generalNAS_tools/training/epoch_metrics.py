@@ -43,8 +43,8 @@ class Meter:
     def add_up(self) -> None:
         """Adds what the other ranks have of their own batches."""
         count = torch.tensor(self.count)
-        ranks.add_up(self.loss)
-        ranks.add_up(count)
+        ranks.add_up([self.loss])
+        ranks.add_up([count])
         self.count = int(count)
         self.f1.add_up()
 

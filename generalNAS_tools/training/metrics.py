@@ -49,12 +49,12 @@ class StreamingF1:
         cases = (predicted & positive, predicted & ~positive, ~predicted & positive)
         counts = torch.stack([case.sum(0) for case in cases])
         if shared:
-            ranks.add_up(counts)
+            ranks.add_up([counts])
         self._counts += counts
 
     def add_up(self) -> None:
         """Takes in what the other ranks have counted of their own batches."""
-        ranks.add_up(self._counts)
+        ranks.add_up([self._counts])
 
     def compute(self) -> float:
         """F1 averaged over targets by their number of positives; 0 where it is undefined."""

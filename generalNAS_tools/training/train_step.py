@@ -71,7 +71,7 @@ def weight_step(
     total.backward()
     loss = loss.detach()
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    ranks.average([*gradients, loss], batch.share)
+    ranks.add_up([*gradients, loss], batch.share)
     if options.clipping is not None:
         clip_gradients(network, options.clipping)
     optimizer.step()

@@ -1,7 +1,7 @@
-"""What the tests let torchrun start: runs scripts on every rank in float64, dropout off if asked.
+"""What the tests let torchrun start: runs scripts on every rank in float64.
 
-Its one argument is a JSON file with `runs` (script and command line each), `dropout`, and what
-happens to which rank at which weight step: `trouble` (kill, stop or spoil), `rank`, `step`.
+Its one argument is a JSON file with `runs` (script and command line each), and what happens to
+which rank at which weight step: `trouble` (kill, stop or spoil), `rank`, `step`.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from tests.scripts.in_process import ROOT
 
 @contextlib.contextmanager
 def no_dropout():
-    """Baselines have dropout that no flag turns off."""
+    """Turns off what no flag does, in the baselines."""
     with mock.patch("torch.nn.Dropout.forward", lambda _, x: x):
         yield
 
@@ -51,8 +51,7 @@ def main():
     torch.set_num_threads(1)
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch("matplotlib.figure.Figure.savefig"))
-        if not task["dropout"]:
-            stack.enter_context(no_dropout())
+        stack.enter_context(no_dropout())
         if "trouble" in task:
             stack.enter_context(in_trouble(task))
         for script, line in task["runs"]:

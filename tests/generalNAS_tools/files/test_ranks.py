@@ -35,8 +35,7 @@ def test_shares_are_even_and_in_order(length, count, as_rank):
 
 def test_the_only_rank_keeps_everything():
     tensor = torch.tensor([1.0, 2.0])
-    ranks.average([tensor], 0.5)
-    ranks.add_up(tensor)
+    ranks.add_up([tensor], 0.5)
     ranks.copy_first([tensor])
     ranks.check_same(7, "nothing")
     ranks.check_shares(2)
