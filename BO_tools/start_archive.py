@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.atomic_files import check_file
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.search_space.genotypes import Genotype
@@ -30,6 +31,7 @@ def read_inherited(path: str | None, criterion: str) -> list[ScoredArchitecture]
     return entries
 
 
+@ranks.first_alone()
 def start_archive(
     run: RunDirectory, inherited: Sequence[ScoredArchitecture], *, initial: int, restart: bool
 ) -> Archive:
@@ -45,7 +47,7 @@ def start_archive(
         ValueError: the table is broken or not this run's, or there is nothing to start with.
     """
     path = run.files.path("archive", "jsonl")
-    if restart:
+    if restart and ranks.number() == 0:
         path.unlink(missing_ok=True)
     archive = Archive(path)
     if not run.continues:

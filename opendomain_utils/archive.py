@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from BONAS_search_space.graphs import architecture_key, canonical, check_architecture
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.atomic_files import atomic_write
 from generalNAS_tools.runs.criterion import CRITERIA
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
@@ -97,6 +98,11 @@ class Archive:
         line = line_of(entry).encode() + b"\n"
         entry = _parse_row(json.loads(line), where)
         self._refuse_duplicate(entry, where)
+        if ranks.number() == 0:
+            self._write(line)
+        self._add(entry)
+
+    def _write(self, line: bytes) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab") as file:
@@ -108,8 +114,8 @@ class Archive:
             reason = error.strerror or error
             raise ValueError(f"{self.path}: can't be written ({reason})") from error
         self._size += len(line)
-        self._add(entry)
 
+    @ranks.first_alone()
     def restore(self, lines: Sequence[str], turn: Sequence[Genotype]) -> bool:
         """Makes the table what a run stood on, and what it scored since then; the rest is lost.
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.checkpoints import (
     load_weights,
     random_states,
@@ -51,7 +52,7 @@ class CandidateStore:
 
     def __init__(self, run: RunDirectory) -> None:
         self._run, self._files, self._device = run, run.files, run.device
-        if not run.continues:
+        if not run.continues and ranks.number() == 0:
             name = re.compile(rf"waiting_\d+-{re.escape(self._files.save)}\.pt")
             for path in self._files.folder.glob("waiting_*"):
                 if name.fullmatch(path.name):

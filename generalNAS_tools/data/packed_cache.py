@@ -23,6 +23,7 @@ from generalNAS_tools.data.cache_header import (
     stamp,
 )
 from generalNAS_tools.data.matlab_files import MatArray, open_mat
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.atomic_files import (
     atomic_write,
     check_file,
@@ -48,6 +49,7 @@ class PackedCache(NamedTuple):
     layout: RecordLayout
 
 
+@ranks.first_alone()
 def packed_cache(
     source: Path,
     split: str,

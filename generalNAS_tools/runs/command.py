@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from generalNAS_tools.data.deepsea_data import Splits, load_splits
-from generalNAS_tools.files.progress import keep_descriptors, say
+from generalNAS_tools.files import ranks
+from generalNAS_tools.files.progress import STDERR, keep_descriptors, say
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.flags import as_config
 from generalNAS_tools.runs.loop_options import LoopOptions
@@ -35,6 +36,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt."""
 DIVERGED = 3
 BAD_INPUT = 2
+LOST_RANK = 4
 SIGNAL_EXIT = 128
 _OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 
@@ -133,6 +135,7 @@ def set_up(
     if not os.path.exists(data.test_directory):  # never raises, for a closed folder say
         log.info("--test_directory %s: no such file yet; only a test needs it", data.test_directory)
     seed_everything(options.run.seed)
+    ranks.check_shares(min(data.batch_size, splits.train.num_sequences))
     for split in splits:
         split.to_device(device)
     loop = LoopOptions.of(data, options.run, device, weights=weights, supernet=supernet)
@@ -147,11 +150,13 @@ def pick_device(name: str) -> torch.device:
         ValueError: no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if ranks.count() > 1 and ":" in name:
+        raise ValueError(f"--device {name}: each rank takes its own; expected cpu, cuda or auto")
     if name.partition(":")[0] not in {"cpu", "cuda"}:
         raise ValueError(f"--device {name}: expected cpu, cuda, cuda:1 ... or auto")
     try:
-        device = torch.device(name)
+        device = torch.device(ranks.own_device(name))
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -183,8 +188,8 @@ def keep_freed_memory() -> None:
 def run_command(main: Callable[[], None]) -> None:
     """Runs a script and leaves with its exit code.
 
-    0: all is done; 2: bad input, one line says what; 3: the training diverged; 128 and the
-    signal's number: stopped by it, the same command goes on.
+    0: all is done; 2: bad input, one line says what; 3: the training diverged; 4: another rank of
+    torchrun's has died; 128 and the signal's number: stopped by it, the same command goes on.
     """
     keep_descriptors()
     # A notebook's `!python` inherits a backend that may be missing here; pictures need none.
@@ -194,14 +199,25 @@ def run_command(main: Callable[[], None]) -> None:
     keep_freed_memory()
     try:
         on_stop(stop_at_once)  # until the run's directory saves first
+        STDERR.quiet = ranks.start() > 0
         main()
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        say(_reason(error))
+        _say_why(error)
         log.debug("bad input", exc_info=True)
         sys.exit(DIVERGED if isinstance(error, Diverged) else BAD_INPUT)
+    except ranks.LostRank as error:
+        _say_why(error)
+        os._exit(LOST_RANK)  # at once: NCCL's threads may wait for the lost one
     except Stopped as stop:
         log.warning("%s; the same command goes on from here", stop)
         sys.exit(SIGNAL_EXIT + stop.number)
+
+
+def _say_why(error: Exception) -> None:
+    """One line, of the first rank that fails."""
+    reason = _reason(error)
+    STDERR.quiet = not ranks.may_report()
+    say(reason)
 
 
 def _reason(error: Exception) -> str:

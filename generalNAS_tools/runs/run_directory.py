@@ -1,8 +1,7 @@
 """Everything a run writes, and how it goes on after an interruption.
 
-One checkpoint holds all that the next step depends on. It is written atomically after every
-epoch and at a signal that asks to stop, so the same command run again continues where the last one
-stopped and ends with the same bytes as a run that nobody disturbed.
+One checkpoint, written atomically after every epoch and at a signal to stop, holds all that the
+next step depends on: the same command, run again, ends with the bytes of an undisturbed run.
 """
 
 import json
@@ -13,8 +12,10 @@ from typing import Any
 
 import torch
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.checkpoints import (
     all_finite,
+    check_same_state,
     load_checkpoint,
     random_states,
     save_weights,
@@ -55,12 +56,10 @@ class RunDirectory(Position):
     Attributes:
         files: names and writes them.
         history: one row an epoch.
-        device: whose random state belongs to the run.
         partial: state of the epoch that a signal interrupted, else None.
 
     Raises:
-        ValueError: the folder can't be used, another process uses it, the checkpoint is damaged
-            or belongs to other flags (the message names the flag).
+        ValueError: folder or checkpoint can't be used; the message names the flag that differs.
     """
 
     def __init__(
@@ -98,14 +97,13 @@ class RunDirectory(Position):
     def track(self, **objects: Stateful) -> None:
         """Names the objects that the next epochs change; takes their saved state back.
 
-        The objects replace those tracked before, and the first call after a start continues
-        from the checkpoint, if there is one.
+        They replace those tracked before; the first call after a start goes on from a checkpoint.
 
         Raises:
             ValueError: the saved state doesn't fit.
         """
         self._tracked = dict(objects)
-        if self._restart:
+        if self._restart and ranks.number() == 0:
             self._checkpoint.unlink(missing_ok=True)
             self._restart = False
         saved, self._saved = self._saved, None
@@ -141,6 +139,7 @@ class RunDirectory(Position):
             Diverged: a loss or a weight is not finite; the last good checkpoint stays.
         """
         self.check_finite(row)
+        check_same_state(self._tracked)
         seconds = round(self.clock.epoch_seconds(), 3)
         epoch = len(self.history) + 1
         change = change_column(self.config, epoch)
@@ -172,9 +171,9 @@ class RunDirectory(Position):
         Raises:
             Stopped: after saving.
         """
-        if partial is not None:
-            self.partial = partial
-        if self.stop_signal is None:
+        self.partial = partial or self.partial
+        number = ranks.largest(self.stop_signal or 0)
+        if not number:
             return
         if self.partial is not None:
             self._check_weights()
@@ -182,7 +181,7 @@ class RunDirectory(Position):
                 raise self._not_finite("train_loss is not finite")
             self.partial["seconds"] = self.clock.epoch_seconds()
             self.save_checkpoint()
-        raise Stopped(self.stop_signal)
+        raise Stopped(number)
 
     def report_step(self, step: int, steps: int, loss: float) -> None:
         """Logs how far the epoch is.

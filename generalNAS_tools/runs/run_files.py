@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.atomic_files import atomic_write, check_writable, hold, write_array
 from generalNAS_tools.files.genotype_files import write_genotype
 from generalNAS_tools.search_space.genotypes import Genotype
@@ -55,7 +56,7 @@ class RunFiles:
         check_name(save)
         self.folder, self.save, self.method = Path(folder), save, method
         self._own = rf"[^-]+-{re.escape(save)}\.({'|'.join(ENDINGS)})"
-        self._lock = self._claim_folder()
+        self._lock = self._claim_folder() if ranks.number() == 0 else None
         self._model_lock: IO[str] | None = None
 
     def path(self, name: str, ending: str = "npy") -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.progress import STDERR
 
 FORMAT = "%(asctime)s %(message)s"
@@ -30,7 +31,7 @@ def open_log(path: Path | None) -> None:
         ValueError: the file can't be written.
     """
     handlers: list[logging.Handler] = [_BarHandler()]
-    if path is not None:
+    if path is not None and ranks.number() == 0:
         try:
             handlers.insert(0, logging.FileHandler(path, encoding="utf-8"))
         except OSError as error:

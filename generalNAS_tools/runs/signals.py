@@ -4,6 +4,8 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
+from generalNAS_tools.files import ranks
+
 STOPPING = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -29,13 +31,14 @@ class Stopped(BaseException):
 def on_stop(act: Callable[[int], None]) -> None:
     """Calls `act` with the number of the first signal that asks to stop, and with no other.
 
-    Clusters repeat theirs while a run saves. Only a second Ctrl-C means at once. A signal that
-    the process was started to ignore (nohup) stays ignored.
+    Clusters repeat theirs while a run saves. Only a second Ctrl-C means at once, and not where
+    torchrun passes the first one on. A signal that the process was started to ignore (nohup) stays
+    ignored.
     """
     asked: list[int] = []
 
     def ask(number: int, _: FrameType | None) -> None:
-        if number == signal.SIGINT:
+        if number == signal.SIGINT and ranks.count() == 1:
             signal.signal(number, signal.SIG_DFL)
         asked.append(number)
         if len(asked) == 1:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.training.metrics import StreamingF1
 
 
@@ -32,11 +33,20 @@ class Meter:
         self.count = 0
         self.f1 = StreamingF1(num_targets, device)
 
-    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Adds a batch; `loss` is its mean."""
-        self.loss += loss.detach().double() * len(labels)
-        self.count += len(labels)
-        self.f1.update(logits.detach(), labels)
+    def update(self, loss: Tensor, logits: Tensor, labels: Tensor, share: float = 1.0) -> None:
+        """Adds a batch, of which this rank may have a share; `loss` is the whole one's mean."""
+        size = round(len(labels) / share)
+        self.loss += loss.detach().double() * size
+        self.count += size
+        self.f1.update(logits.detach(), labels, shared=share < 1)
+
+    def add_up(self) -> None:
+        """Adds what the other ranks have of their own batches."""
+        count = torch.tensor(self.count)
+        ranks.add_up([self.loss])
+        ranks.add_up([count])
+        self.count = int(count)
+        self.f1.add_up()
 
     def mean_loss(self) -> float:
         """Mean loss so far; waits for the device."""
