@@ -32,7 +32,7 @@ bench: $(VENV)/installed
 YEAST := --train_directory=data/yeast/train.mat --valid_directory=data/yeast/valid.mat --test_directory=data/yeast/test.mat
 DEMO_NETWORK := --init_channels=4 --layers=3 --batch_size=64 --optimizer=adamw --rc_augment
 DEMO_SEARCH := --epochs=4 --frozen_epochs=1 --num_steps=25
-DEMO_FINAL := --epochs=4 --drop_path_prob=0
+DEMO_FINAL := --epochs=5 --drop_path_prob=0
 
 demo: $(VENV)/installed
 	$(BIN)/python train_genomicDARTS.py $(YEAST) $(DEMO_NETWORK) $(DEMO_SEARCH) \

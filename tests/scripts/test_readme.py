@@ -41,7 +41,7 @@ def readme_commands(start="python "):
 
 def demo_commands():
     result = subprocess.run(
-        ["make", "-n", "-o", ".venv/installed", "-o", "data/demo/test.mat", "demo"],
+        ["make", "-n", "-o", ".venv/installed", "demo"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     lines = result.stdout.replace("\\\n", " ").splitlines()
