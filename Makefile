@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONTROL := data/shuffled
 RESULTS := results/demo
 
-.PHONY: demo control test check bench compare clean
+.PHONY: demo control test test-long check bench compare clean
 
 $(VENV)/installed: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -16,13 +16,16 @@ $(VENV)/installed: requirements.txt requirements-dev.txt
 	@touch $@
 
 test: $(VENV)/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not long"
+
+test-long: $(VENV)/installed
+	$(BIN)/pytest -m long
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(MAKE) test
+	$(MAKE) test test-long
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.bench
