@@ -144,7 +144,7 @@ class _Pointwise(Function):
 
 
 def _pointwise(d: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if d.is_cuda or d.dtype == torch.float64:
+    if d.device.type != "cpu" or d.dtype == torch.float64:
         y = torch.empty_like(d)
         torch.bmm(_batches(d), weight.mT, out=_batches(y))
         return y if bias is None else y.add_(bias)
