@@ -129,6 +129,7 @@ def set_up(
     if not Path(data.test_directory).exists():
         log.info("--test_directory %s: no such file yet; only a test needs it", data.test_directory)
     seed_everything(options.run.seed)
+    set_tf32(options.run.tf32)
     for split in splits:
         split.to_device(device)
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
@@ -164,6 +165,16 @@ def seed_everything(seed: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Every kernel writes what it allocates; filling it first costs 5-10 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def set_tf32(allowed: bool) -> None:
+    """Whether float32 products on a GPU may run in TensorFloat-32, as torch's convolutions would.
+
+    BatchNorms have kernels of their own there, which it never reaches.
+    """
+    cudnn = torch.backends.cudnn
+    for backend in (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn):  # type: ignore[attr-defined]
+        backend.fp32_precision = "tf32" if allowed else "ieee"
 
 
 def keep_freed_memory() -> None:

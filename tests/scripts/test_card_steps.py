@@ -23,6 +23,7 @@ from darts_tools.search_stage import (
 from darts_tools.stages import drop_primitives
 from data_generators.random_graphs import random_architecture
 from generalNAS_tools.data.deepsea_data import Batch, Splits
+from generalNAS_tools.networks.cnn import batched_parts
 from generalNAS_tools.networks.cnn.cells import SearchCell
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions, NetworkOutput
@@ -93,7 +94,11 @@ def make_setup(seq_size=6, **options):
 
 @pytest.fixture(autouse=True)
 def on_the_card(monkeypatch):
-    """Figures are read between epochs; that is no step."""
+    """Figures are read between epochs; that is no step.
+
+    No product makes moments on a GPU, where --tf32 would spoil them.
+    """
+    monkeypatch.setattr(batched_parts, "fold_norm", None)
     monkeypatch.setattr(Meter, "figures", lambda self: EpochMetrics(float("nan"), 0.0))
     with fake_card():
         yield
@@ -200,7 +205,7 @@ def test_no_step_meets_the_host(steps):
     for work in steps():
         with Card() as card:
             work()
-        assert card.launches > 100
+        assert card.total > 100
 
 
 def test_every_script_that_trains_is_here():

@@ -5,7 +5,8 @@ import sys
 import pytest
 import torch
 
-from generalNAS_tools.runs.command import pick_device, run_command, seed_everything
+from generalNAS_tools.runs.command import pick_device, run_command, seed_everything, set_tf32
+from generalNAS_tools.runs.options import RunOptions
 from generalNAS_tools.runs.run_directory import Diverged, Stopped
 
 
@@ -77,3 +78,13 @@ def test_seeding_repeats(monkeypatch):
         assert not torch.utils.deterministic.fill_uninitialized_memory
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def test_tensor_float_is_off_unless_asked_for():
+    """torch's convolutions would use it."""
+    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+    for allowed in (True, False):
+        set_tf32(allowed)
+        for backend in (cuda.matmul, cudnn.conv, cudnn.rnn):
+            assert backend.fp32_precision == ("tf32" if allowed else "ieee")
+    assert not RunOptions().tf32
