@@ -6,14 +6,16 @@ brings a tensor of the host together with one of the card.
 """
 
 import contextlib
+from collections import Counter
 from unittest import mock
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from benchmarks.launches import Launches
-
 CARD = torch.device("meta")
+_ALLOCATING = {"empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided"}
+_FREE = {*_ALLOCATING, "detach", "alias", "lift_fresh", "_unsafe_view", "set_"}
 _FUSED = {"_fused_sgd_", "_fused_adam_", "_fused_adamw_"}
 """Kernels of optimizers, which the meta device lacks; they only write what they are given."""
 
@@ -22,14 +24,27 @@ class HostAccessError(Exception):
     """Something crossed from the host to the card, or back, within a step."""
 
 
-class Card(Launches):
-    """Counts launches, and raises where a tensor of the host meets one of the card.
+class Card(TorchDispatchMode):
+    """Counts what launches a kernel; raises where a tensor of the host meets one of the card.
 
     A number on the host (no dimensions) is an argument of a kernel, unless it is copied.
+
+    Attributes:
+        counts: launches by operation: all but views and allocations.
     """
 
-    def run(self, func, args, kwargs):
-        name = func.overloadpacket.__name__
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+
+    @property
+    def total(self):
+        return self.counts.total()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name, kwargs = func.overloadpacket.__name__, kwargs or {}
+        if func.namespace == "aten" and name not in _FREE and not func.is_view:
+            self.counts[name] += 1
         result = None if name in _FUSED else func(*args, **kwargs)
         tensors = [t for t in tree_leaves((args, kwargs, result)) if isinstance(t, torch.Tensor)]
         copies = name in {"_to_copy", "copy_"}

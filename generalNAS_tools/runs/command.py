@@ -172,8 +172,8 @@ def set_tf32(allowed: bool) -> None:
 
     BatchNorms have kernels of their own there, which it never reaches.
     """
-    cudnn = torch.backends.cudnn
-    for backend in (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn):  # type: ignore[attr-defined]
+    backends: Any = torch.backends
+    for backend in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
         backend.fp32_precision = "tf32" if allowed else "ieee"
 
 
