@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-DEMO := data/demo
+CONTROL := data/shuffled
 RESULTS := results/demo
 
 .PHONY: demo control test check bench compare clean
@@ -29,40 +29,35 @@ bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.osp_validation
 
-# Rates and clipping that suit a set this small; the real data keep the defaults.
-DEMO_NETWORK := --init_channels=4 --layers=3 --batch_size=64 --clip=1
-DEMO_SEARCH := --epochs=4 --frozen_epochs=1 --num_steps=60 --cnn_lr=0.1
-DEMO_FINAL := --epochs=7 --drop_path_prob=0.1 --cnn_lr=1
-DATA := --train_directory=$(DEMO)/train.mat --valid_directory=$(DEMO)/valid.mat --test_directory=$(DEMO)/test.mat
+YEAST := --train_directory=data/yeast/train.mat --valid_directory=data/yeast/valid.mat --test_directory=data/yeast/test.mat
+DEMO_NETWORK := --init_channels=4 --layers=3 --batch_size=64 --optimizer=adamw --rc_augment
+DEMO_SEARCH := --epochs=4 --frozen_epochs=1 --num_steps=25
+DEMO_FINAL := --epochs=5 --drop_path_prob=0
 
-$(DEMO)/test.mat: $(VENV)/installed
-	$(BIN)/python data_generators/make_demo_data.py --directory $(DEMO) --overwrite \
-		--num_train=20000 --seq_size=100 --num_targets=8
-
-demo: $(DEMO)/test.mat
-	$(BIN)/python train_genomicDARTS.py $(DATA) $(DEMO_NETWORK) $(DEMO_SEARCH) \
+demo: $(VENV)/installed
+	$(BIN)/python train_genomicDARTS.py $(YEAST) $(DEMO_NETWORK) $(DEMO_SEARCH) \
 		--save=darts --save_dir=$(RESULTS)
-	$(BIN)/python generalNAS_tools/train_finalArchitecture.py $(DATA) $(DEMO_NETWORK) $(DEMO_FINAL) \
+	$(BIN)/python generalNAS_tools/train_finalArchitecture.py $(YEAST) $(DEMO_NETWORK) $(DEMO_FINAL) \
 		--save=final --save_dir=$(RESULTS) --model_path=$(RESULTS)/final.pth \
 		--genotype_file=$(RESULTS)/darts_geno-darts.npy
-	$(BIN)/python generalNAS_tools/test_finalArchitecture.py $(DATA) \
+	$(BIN)/python generalNAS_tools/test_finalArchitecture.py $(YEAST) --average_reverse_complement \
 		--save=test --save_dir=$(RESULTS) --model=$(RESULTS)/final.pth
 	@echo "The found cells: $(RESULTS)/genotype-darts.png"
 	@echo "The test metrics: $(RESULTS)/metrics_test-test.json"
 
-# The same network on shuffled labels, in which nothing can be learned: AUROC stays at 0.5.
+# The found network on shuffled labels, in which nothing can be learned: AUROC stays at 0.5.
+SHUFFLED := --train_directory=$(CONTROL)/train.mat --valid_directory=$(CONTROL)/valid.mat --test_directory=$(CONTROL)/test.mat
 control: $(VENV)/installed
 	@test -f $(RESULTS)/darts_geno-darts.npy || { echo "run make demo first"; exit 1; }
-	$(BIN)/python data_generators/make_demo_data.py --directory $(DEMO)_shuffled --overwrite \
-		--num_train=20000 --seq_size=100 --num_targets=8 --shuffle_labels
-	$(BIN)/python generalNAS_tools/train_finalArchitecture.py $(subst $(DEMO),$(DEMO)_shuffled,$(DATA)) \
-		$(DEMO_NETWORK) $(DEMO_FINAL) --epochs=3 --save=control --save_dir=$(RESULTS) \
-		--model_path=$(RESULTS)/control.pth --genotype_file=$(RESULTS)/darts_geno-darts.npy
-	$(BIN)/python generalNAS_tools/test_finalArchitecture.py $(subst $(DEMO),$(DEMO)_shuffled,$(DATA)) \
+	$(BIN)/python data_generators/make_demo_data.py --directory $(CONTROL) --overwrite \
+		--num_train=10000 --seq_size=100 --num_targets=8 --shuffle_labels
+	$(BIN)/python generalNAS_tools/train_finalArchitecture.py $(SHUFFLED) $(DEMO_NETWORK) $(DEMO_FINAL) \
+		--save=control --save_dir=$(RESULTS) --model_path=$(RESULTS)/control.pth \
+		--genotype_file=$(RESULTS)/darts_geno-darts.npy
+	$(BIN)/python generalNAS_tools/test_finalArchitecture.py $(SHUFFLED) \
 		--save=control_test --save_dir=$(RESULTS) --model=$(RESULTS)/control.pth
 
 # Two searches, random search and a baseline on the small real set, at an equal, tiny budget.
-YEAST := --train_directory=data/yeast/train.mat --valid_directory=data/yeast/valid.mat --test_directory=data/yeast/test.mat
 compare: $(VENV)/installed
 	$(BIN)/python benchmarks/compare_searches.py $(YEAST) --save_dir=results/compare \
 		--methods=darts,hyperband,random,random_average --baselines=DanQ --seeds=2 --budget=30 \
@@ -71,4 +66,4 @@ compare: $(VENV)/installed
 		--final_flags="--epochs=6 --num_steps=30 --clip=1 --cnn_lr=0.1 --drop_path_prob=0.1"
 
 clean:
-	rm -rf $(VENV) $(DEMO) $(DEMO)_shuffled $(RESULTS)
+	rm -rf $(VENV) $(CONTROL) $(RESULTS)

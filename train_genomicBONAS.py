@@ -15,7 +15,7 @@ from BO_tools.proposals import SAMPLERS, rank
 from BO_tools.quality_report import QualityReport
 from BO_tools.search_options import Options
 from BO_tools.shared_training import SharedTraining
-from BO_tools.start_archive import read_inherited, start_archive
+from BO_tools.start_archive import continue_archive, read_inherited, start_archive
 from BO_tools.surrogate import fit_surrogate
 from generalNAS_tools.pictures.pictures import draw_curves, draw_genotype
 from generalNAS_tools.runs.command import Setup, run_command, set_up_search
@@ -58,6 +58,7 @@ def main() -> None:
             parse_genotype(json.loads(text), source="checkpoint")
             for text in run.remember("architectures", proposal)
         ]
+        continue_archive(archive, run, architectures)
         together = SharedTraining(architectures, setup, options)
         run.track(**together.stateful(), quality=report)
         for epoch in run.epochs(epochs):

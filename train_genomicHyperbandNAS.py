@@ -19,7 +19,7 @@ from randomSearch_and_Hyperband_Tools.candidates import (
     start_candidate,
     train_candidate,
 )
-from randomSearch_and_Hyperband_Tools.halving import hyperband_plans, plan_epochs
+from randomSearch_and_Hyperband_Tools.halving import MAX_RUNGS, hyperband_plans, plan_epochs
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
 from randomSearch_and_Hyperband_Tools.sampling_options import SampledOptions
 from randomSearch_and_Hyperband_Tools.score_pictures import draw_halving, draw_scores
@@ -32,8 +32,8 @@ class HalvingOptions:
 
     title: ClassVar = "halving"
     budget: int = flag(whole(1), 3, "epochs of a candidate in every rung")
-    iterations: int = flag(whole(1), 3, "halvings; who is left trains in one rung more")
-    brackets: int = flag(whole(1), 1, "brackets of Hyperband; 1: only halving")
+    iterations: int = flag(whole(1, MAX_RUNGS), 3, "halvings; who is left trains in one rung more")
+    brackets: int = flag(whole(1, MAX_RUNGS), 1, "brackets of Hyperband; 1: only halving")
 
 
 @dataclass(frozen=True, kw_only=True)

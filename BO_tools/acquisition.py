@@ -4,8 +4,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit
-from scipy.stats import norm
 
 from BO_tools.bayesian_regression import FloatArray
 
@@ -42,6 +40,8 @@ def upper_confidence_bound(moments: ScoreMoments, best: float) -> FloatArray:
 
 def expected_improvement(moments: ScoreMoments, best: float) -> FloatArray:
     """Expected excess of a normal score over the `best` measured one (Jones et al., 1998). (N,)."""
+    from scipy.stats import norm  # slow: not for --help
+
     gain = moments.mean - best
     std = np.maximum(moments.std, MIN_STD)
     return gain * norm.cdf(gain / std) + std * norm.pdf(gain / std)
@@ -54,4 +54,6 @@ ACQUISITIONS: dict[str, Callable[[ScoreMoments, float], FloatArray]] = {
 
 
 def _mean_sigmoid(mean: FloatArray, std: FloatArray) -> FloatArray:
+    from scipy.special import expit  # slow: not for --help
+
     return np.asarray(expit(mean / np.sqrt(1 + np.pi * std**2 / 8)))

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +49,8 @@ def fit_regression(features: FloatArray, scores: FloatArray) -> BayesianRegressi
         features: (N, M).
         scores: from 0 to 1, (N,).
     """
+    from scipy.special import logit  # slow: not for --help
+
     target = logit(np.clip(scores, SCORE_MARGIN, 1 - SCORE_MARGIN))
     eigenvalues, axes = np.linalg.eigh(features.T @ features)
     eigenvalues = np.maximum(eigenvalues, 0)

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from BO_tools.predictor_quality import FOLDS, PredictorQuality, cross_validate
-from generalNAS_tools.pictures.graph_drawing import DPI
-from generalNAS_tools.pictures.pictures import save_figure
+from generalNAS_tools.pictures.figures import new_figure, save_figure
 from generalNAS_tools.runs.command import Setup
 from opendomain_utils.archive import Archive
 from predictors.predictor_training import PredictorSettings
@@ -70,7 +68,7 @@ class QualityReport:
 
 def draw_quality(quality: PredictorQuality, path: str | os.PathLike[str]) -> None:
     """Draws predicted against measured scores, each predicted without itself."""
-    figure = Figure(figsize=(6, 6), dpi=DPI, layout="constrained")
+    figure = new_figure(6, 6, layout="constrained")
     axes = figure.subplots()
     axes.scatter(quality.measured, quality.predicted, s=16, alpha=0.6)
     axes.axline((quality.measured.mean(),) * 2, slope=1, color="0.6", linestyle="--", zorder=0)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from BO_tools.acquisition import ACQUISITIONS
 from BO_tools.proposals import SAMPLERS
-from generalNAS_tools.runs.flags import flag, real, whole
+from generalNAS_tools.runs.flags import MAX_ARCHITECTURES, flag, real, whole
 from generalNAS_tools.runs.options import (
     DataOptions,
     ScoreOptions,
@@ -31,11 +31,11 @@ class RoundOptions:
     title: ClassVar = "rounds"
     iterations: int = flag(whole(0), 2, "rounds after the initial design")
     init_num: int | None = flag(
-        whole(0),
+        whole(0, MAX_ARCHITECTURES),
         None,
         "random ones to start with (default: --bo_sample_num); 0 needs --archive",
     )
-    bo_sample_num: int = flag(whole(1), 60, "architectures trained in a round")
+    bo_sample_num: int = flag(whole(1, MAX_ARCHITECTURES), 60, "architectures trained in a round")
     train_supernet_epochs: int = flag(
         whole(0), 15, "first --epochs of a round, which train all its operations at once"
     )
@@ -71,7 +71,7 @@ class SurrogateOptions:
         choices=range(len(LOSSES)),
     )
     sample_method: str = flag(str, "ea", "what proposes candidates", choices=SAMPLERS)
-    generate_num: int = flag(whole(1), 1000, "candidates proposed in a round")
+    generate_num: int = flag(whole(1, MAX_ARCHITECTURES), 1000, "candidates proposed in a round")
     acquisition: str = flag(
         str,
         "ucb",

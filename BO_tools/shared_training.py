@@ -12,13 +12,14 @@ import torch
 from BO_tools.search_options import Options
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.supernet import Supernet
+from generalNAS_tools.runs.changes import Stateful
 from generalNAS_tools.runs.command import Setup
-from generalNAS_tools.runs.run_directory import Stateful
 from generalNAS_tools.search_space.edge_masks import Masks, masks_from_genotype
 from generalNAS_tools.search_space.genotypes import Genotype
 from generalNAS_tools.search_space.mixing import mask_mixing
+from generalNAS_tools.training.epoch_metrics import EpochMetrics
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
-from generalNAS_tools.training.train_loop import EpochMetrics, evaluate
+from generalNAS_tools.training.train_loop import evaluate
 from generalNAS_tools.training.train_step import Forward
 from generalNAS_tools.training.training_epoch import training_epoch
 from opendomain_utils.archive import ScoredArchitecture

@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
+from generalNAS_tools.files import ranks
+from generalNAS_tools.files.atomic_files import check_file
 from generalNAS_tools.runs.run_directory import RunDirectory
-from opendomain_utils.archive import Archive, ScoredArchitecture
+from generalNAS_tools.search_space.genotypes import Genotype
+from opendomain_utils.archive import Archive, ScoredArchitecture, line_of
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +20,7 @@ def read_inherited(path: str | None, criterion: str) -> list[ScoredArchitecture]
     """
     if path is None:
         return []
-    if not Path(path).exists():
-        raise ValueError(f"--archive {path}: no such file; expected an archive (.jsonl)")
+    check_file(path, "an archive (.jsonl) for --archive")
     entries = Archive(path).entries
     for number, entry in enumerate(entries, 1):
         if entry.criterion != criterion:
@@ -30,6 +31,7 @@ def read_inherited(path: str | None, criterion: str) -> list[ScoredArchitecture]
     return entries
 
 
+@ranks.first_alone()
 def start_archive(
     run: RunDirectory, inherited: Sequence[ScoredArchitecture], *, initial: int, restart: bool
 ) -> Archive:
@@ -42,16 +44,36 @@ def start_archive(
         restart: throw away the table that an interrupted run left.
 
     Raises:
-        ValueError: the table is broken, or empty although there is no initial design.
+        ValueError: the table is broken or not this run's, or there is nothing to start with.
     """
     path = run.files.path("archive", "jsonl")
-    if restart:
+    if restart and ranks.number() == 0:
         path.unlink(missing_ok=True)
     archive = Archive(path)
-    for entry in [] if run.continues else inherited:
-        if entry.genotype not in archive:
-            archive.append(entry)
-    if not initial and not archive.entries:
-        raise ValueError("--init_num 0: no scores to start with; expected an --archive that has")
+    if not run.continues:
+        archive.restore([line_of(entry) for entry in inherited], [])
+        if not inherited and not initial:
+            raise ValueError("--init_num 0: no scores to start with; expected --archive with some")
     log.info("the archive holds %d scored architectures", len(archive))
     return archive
+
+
+def continue_archive(
+    archive: Archive, run: RunDirectory, architectures: Sequence[Genotype]
+) -> None:
+    """Before an iteration: a run that goes on gets back what its table has lost since.
+
+    Args:
+        archive: the run's own table.
+        run: whose checkpoint knows the rows that the iteration stands on.
+        architectures: of the iteration, which are scored after it.
+
+    Raises:
+        ValueError: the table isn't this run's.
+    """
+    lines = run.remember("scored", lambda: [line_of(entry) for entry in archive.entries])
+    if archive.restore(lines, architectures):
+        log.warning(
+            "%s had lost rows; %d are there again, those that are still missing are scored again",
+            *(archive.path, len(archive)),
+        )

@@ -14,6 +14,7 @@ import torch
 
 from baseline_models.networks import BASELINES, baseline_optimizer, build_baseline
 from generalNAS_tools.data.deepsea_data import check_alike, open_split
+from generalNAS_tools.data.target_names import target_names
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.runs.flags import flag, parse_options, real, whole
@@ -95,7 +96,7 @@ def main() -> None:
         setup=setup,
         epochs=baseline.epochs,
         options=options.trained,
-        description={"baseline": name, **size},
+        description={"baseline": name, **size, **target_names(train)},
     )
     predictions = predict_test_set(
         network,

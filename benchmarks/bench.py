@@ -1,7 +1,7 @@
 """How fast the project is, as ratios to its plain form, measured interleaved in one process.
 
-The plain form (tests/plain_forms) is what one would write first: a module per primitive and edge,
-loops over time steps and nodes. Prints a table and writes bench.json.
+The plain form (`networks/plain_network`, `tests/plain_forms`) is what one would write first: a
+module per primitive and edge, loops over time steps and nodes. Prints a table, writes bench.json.
 """
 
 import json
@@ -23,6 +23,7 @@ from darts_tools.alphas import Alphas
 from darts_tools.architect import without_gradients
 from generalNAS_tools.data.deepsea_data import Batch, open_split
 from generalNAS_tools.networks.final_network import FinalNetwork
+from generalNAS_tools.networks.plain_network import PlainFinalNetwork, take_weights
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.flags import parse_options
 from generalNAS_tools.search_space.edge_masks import full_masks
@@ -30,7 +31,7 @@ from generalNAS_tools.training.optimizers import weight_optimizer
 from generalNAS_tools.training.train_step import bce_loss, weight_step
 from randomSearch_and_Hyperband_Tools.random_genotypes import random_genotype
 from tests.fake_card import Card, fake_card
-from tests.plain_forms.network import PlainFinalNetwork, PlainSupernet
+from tests.plain_forms.network import PlainSupernet
 from tests.toy_bundle import write_toy_bundle
 
 TARGETS = {
@@ -191,10 +192,8 @@ def tuple_of(alphas: Alphas) -> Any:
 def final_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
     """Training step and inference of a random final network."""
     genotype = random_genotype(np.random.default_rng(0))
-    fast = FinalNetwork(genotype, options.frame, drop_path=0.2).to(batch.x.device)
-    plain = (
-        PlainFinalNetwork(genotype, options.frame, drop_path=0.2).to(batch.x.device).load_from(fast)
-    )
+    fast = FinalNetwork(genotype, options.frame).to(batch.x.device)
+    plain = take_weights(PlainFinalNetwork(genotype, options.frame).to(batch.x.device), fast)
 
     def infer(network: nn.Module, amp: bool) -> Tensor:
         network.eval()

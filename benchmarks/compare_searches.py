@@ -22,7 +22,6 @@ from benchmarks.comparison.one_run import FINISHED, Run, device_kind, read_state
 from benchmarks.comparison.options import Options
 from benchmarks.comparison.plan import Plan, fit, planned
 from benchmarks.comparison.records import RANDOM_AVERAGE, SEARCH, RunRecord
-from benchmarks.comparison.report import write_report
 from benchmarks.comparison.tasks import Calibration, Execution, Task
 from benchmarks.comparison.work import Cost, Sizes
 from generalNAS_tools.runs.command import run_command
@@ -153,6 +152,8 @@ def do(tasks: Sequence[Task], plan: Plan, options: Options) -> None:
 
 def report(records: Sequence[RunRecord], plan: Plan, folder: Path) -> None:
     """Counts what became of the runs and writes the report."""
+    from benchmarks.comparison.report import write_report  # slow: not for --help
+
     for record in records:
         if record.status != "done":
             where = f"{record.arm} seed {record.seed}"

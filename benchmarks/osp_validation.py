@@ -15,7 +15,7 @@ from benchmarks.settings import Options, seconds_of, write_report
 from generalNAS_tools.data.deepsea_data import PackedSplit, open_split
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.flags import parse_options
-from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.mixing import mask_mixing
 from generalNAS_tools.training.train_loop import evaluate

@@ -8,16 +8,13 @@ from typing import Any, ClassVar
 
 import torch
 
-from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write, check_writable
 from generalNAS_tools.networks.frame import NetworkOptions
-from generalNAS_tools.runs.command import (
-    keep_freed_memory,
-    pick_device,
-    seed_everything,
-    set_tf32,
-)
+from generalNAS_tools.runs.command import keep_freed_memory, pick_device, seed_everything, set_tf32
 from generalNAS_tools.runs.flags import as_config, flag, switch, whole
-from generalNAS_tools.runs.options import FrameOptions, LengthOptions, LoopOptions, WeightOptions
+from generalNAS_tools.runs.frame_options import FrameOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
+from generalNAS_tools.runs.options import LengthOptions, WeightOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +57,7 @@ class Options:
 
     def set_up(self) -> torch.device:
         """Sets threads, picks the device; all else as in real runs."""
+        check_writable(self.measuring.output)
         torch.set_num_threads(self.measuring.threads)
         keep_freed_memory()
         seed_everything(0)

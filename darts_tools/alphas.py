@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
 from torch import Tensor, nn
 
 from generalNAS_tools.search_space.edge_masks import BoolArray, Masks
@@ -85,6 +84,8 @@ def active_weights(alphas: ArrayLike, mask: BoolArray) -> FloatArray:
     Raises:
         ValueError: an active alpha is not finite, so nothing can be decided from it.
     """
+    from scipy.special import softmax  # slow: not for --help
+
     if not np.isfinite(np.asarray(alphas)[mask]).all():
         raise ValueError("alphas are not finite; expected numbers: the search diverged")
     # As in `_masked_softmax`: a finite score keeps empty rows free of NaN.

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from darts_tools.alphas import Alphas
 from generalNAS_tools.data.deepsea_data import Batch, PackedSplit, epoch_indices
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.checkpoints import random_states, set_random_states
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.training.optimizers import clip_gradients
-from generalNAS_tools.training.train_step import bce_loss, weight_loss
+from generalNAS_tools.training.train_step import bce_loss, rank_batch, weight_loss
 
 FINITE_DIFFERENCE = 0.01
 """R of the DARTS paper: the step along the gradient is R over its norm."""
@@ -59,7 +60,7 @@ class Architect:
             gradients = self._unrolled_gradients(train_batch, batch)
         else:
             with without_gradients(self.supernet):
-                gradients = self._alpha_gradients(bce_loss(self._forward(batch), batch))
+                gradients = self._alpha_gradients(bce_loss(self._forward(batch), batch), batch)
         for alpha, gradient in zip(self.alphas.parameters(), gradients, strict=True):
             alpha.grad = gradient
         if self.clip is not None:
@@ -74,16 +75,18 @@ class Architect:
             self._order = (epoch, order)
         size = min(self.options.batch_size, count)
         positions = (torch.arange(size) + step * size) % count
-        return self.split.batch(self._order[1][positions], self.options.device)
+        return rank_batch(self.split, self._order[1][positions], self.options.device)
 
     def _forward(self, batch: Batch) -> NetworkOutput:
         with self.options.autocast():
             return self.supernet(batch.x, self.alphas.mixing_weights())
 
-    def _alpha_gradients(self, loss: Tensor) -> list[Tensor]:
-        """Zeros for alphas of cells that the network lacks."""
-        alphas = list(self.alphas.parameters())
-        return list(torch.autograd.grad(loss, alphas, materialize_grads=True))
+    def _alpha_gradients(self, loss: Tensor, batch: Batch, *more: Tensor) -> list[Tensor]:
+        """Of the whole batch, for the alphas and `more`; zeros for cells that the network lacks."""
+        inputs = [*self.alphas.parameters(), *more]
+        gradients = list(torch.autograd.grad(loss, inputs, materialize_grads=True))
+        ranks.add_up(gradients, batch.share)
+        return gradients
 
     def _training_loss(self, batch: Batch) -> Tensor:
         return weight_loss(self._forward(batch), batch, self.options.beta)[0]
@@ -92,13 +95,10 @@ class Architect:
         """Equations 7 and 8 of the DARTS paper, the weight step itself as the lookahead."""
         kept = {name: value.clone() for name, value in self.supernet.state_dict().items()}
         weights = list(self.supernet.parameters())
-        alphas = list(self.alphas.parameters())
         rates = self._look_ahead(train_batch)
-        loss = bce_loss(self._forward(batch), batch)
-        gradients = torch.autograd.grad(loss, alphas + weights, materialize_grads=True)
-        vector = [
-            rate * gradient for rate, gradient in zip(rates, gradients[len(alphas) :], strict=True)
-        ]
+        gradients = self._alpha_gradients(bce_loss(self._forward(batch), batch), batch, *weights)
+        of_alphas, of_weights = gradients[: -len(weights)], gradients[-len(weights) :]
+        vector = [rate * gradient for rate, gradient in zip(rates, of_weights, strict=True)]
         self.supernet.load_state_dict(kept)
         step = FINITE_DIFFERENCE / nn.utils.get_total_norm(vector).clamp_min(TINY)
         random = random_states(self.options.device)
@@ -109,13 +109,15 @@ class Architect:
         self.supernet.load_state_dict(kept)
         return [
             gradient - (up - down) / (2 * step)
-            for gradient, up, down in zip(gradients[: len(alphas)], above, below, strict=True)
+            for gradient, up, down in zip(of_alphas, above, below, strict=True)
         ]
 
     def _look_ahead(self, train_batch: Batch) -> list[Tensor]:
         """Steps the weights as the weight step would; gives each weight's effective rate."""
         self.weight_optimizer.zero_grad(set_to_none=False)
         self._training_loss(train_batch).backward(inputs=list(self.supernet.parameters()))
+        gradients = [w.grad for w in self.supernet.parameters() if w.grad is not None]
+        ranks.add_up(gradients, train_batch.share)
         groups = self.weight_optimizer.param_groups
         before = [_norm(group["params"]) for group in groups]
         if self.options.clipping is not None:
@@ -146,7 +148,7 @@ class Architect:
             for weight, direction in zip(self.supernet.parameters(), vector, strict=True):
                 weight.add_(step * direction)
         with without_gradients(self.supernet):
-            return self._alpha_gradients(self._training_loss(train_batch))
+            return self._alpha_gradients(self._training_loss(train_batch), train_batch)
 
 
 def _norm(parameters: list[nn.Parameter]) -> Tensor:

@@ -12,10 +12,10 @@ from darts_tools.alphas import Alphas
 from darts_tools.architect import Architect
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet
+from generalNAS_tools.runs.changes import Stateful
 from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.runs.flags import flag, real
 from generalNAS_tools.runs.options import SearchOptions, SupernetOptions
-from generalNAS_tools.runs.run_directory import Stateful
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.training.training_epoch import training_epoch
 

@@ -10,11 +10,10 @@ from typing import IO, NamedTuple
 
 import h5py
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 
 from data_generators.planted_motifs import BASES, UNKNOWN, Codes
-from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write, check_writable
 
 SPLITS = ("train", "valid", "test")
 _V5_BYTES = 1 << 28
@@ -42,14 +41,15 @@ class Split(NamedTuple):
 
 
 def check_replaceable(directory: str | Path, *, overwrite: bool) -> None:
-    """Checks that no file of a bundle is there, or may be replaced.
+    """Checks that no file of a bundle is there, or may be replaced, and that all can be written.
 
     Raises:
-        ValueError: a file exists and may not be overwritten.
+        ValueError: a file exists and may not be overwritten, or can't be written.
     """
     for name in (*(f"{split}.mat" for split in SPLITS), "targets.txt"):
         if (Path(directory) / name).exists() and not overwrite:
             raise ValueError(f"{Path(directory) / name} exists; replace it with --overwrite")
+        check_writable(Path(directory) / name)
 
 
 def write_bundle(
@@ -111,8 +111,10 @@ def _write_v73(file: IO[bytes], name: str, split: Split, seq_size: int, targets:
 
 def _write_v5(file: IO[bytes], name: str, split: Split) -> None:
     """Writes a v5 file; it is held in memory as a whole."""
+    from scipy.io import savemat  # slow: not for --help
+
     blocks = list(split.blocks())
     sequences = np.concatenate([_one_hot(block.codes) for block in blocks])
     labels = np.concatenate([block.labels for block in blocks]).view(np.uint8)
     variables = {f"{name}xdata": sequences, f"{name}data": labels}
-    scipy.io.savemat(file, variables, do_compression=True)
+    savemat(file, variables, do_compression=True)

@@ -1,6 +1,7 @@
 """Sequences out of FASTA files, as codes of bases; needs pysam, which is optional."""
 
 import gzip
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -56,19 +57,21 @@ class Genome:
         if not any(self.lengths.values()):
             raise ValueError(f"{path}: no sequence in it; expected {_KIND}")
 
-    def codes(self, chromosome: str) -> Codes:
-        """The bases of a chromosome, (length,).
+    def codes(self, chromosome: str, start: int = 0, stop: int | None = None) -> Codes:
+        """The bases of a chromosome from `start` to `stop`; beyond its ends they are unknown.
 
         Raises:
             ValueError: a letter is no base, or the file is damaged.
         """
         length = self.lengths[chromosome]
-        codes = np.empty(length, np.uint8)
-        for start in range(0, length, _PIECE):
-            stop = min(start + _PIECE, length)
+        stop = length if stop is None else stop
+        codes = np.full(stop - start, UNKNOWN, np.uint8)
+        for first in range(max(start, 0), min(stop, length), _PIECE):
+            last = min(first + _PIECE, stop, length)
             with reading(self.path, _KIND):
-                codes[start:stop] = _CODE[_bytes(self._file.fetch(chromosome, start, stop))]
-            _check_letters(codes[start:stop], self.path, chromosome, start)
+                piece = codes[first - start : last - start]
+                piece[:] = _CODE[_bytes(self._file.fetch(chromosome, first, last))]
+            _check_letters(piece, f"{self.path}: sequence {chromosome}", first)
         return codes
 
     def __enter__(self) -> "Genome":
@@ -101,12 +104,21 @@ def read_fasta(path: str) -> Iterator[Record]:
                 entry = next(file, None)
             if entry is None:
                 break
-            codes = _CODE[_bytes(entry.sequence or "")]
-            _check_letters(codes, path, entry.name)
             empty = False
-            yield Record(entry.name, codes)
+            yield Record(entry.name, encode(entry.sequence or "", f"{path}: sequence {entry.name}"))
     if empty:
         raise ValueError(f"{path}: no sequence in it; expected {_KIND}")
+
+
+def encode(text: str, source: str) -> Codes:
+    """The bases of a text as codes, (L,).
+
+    Raises:
+        ValueError: a letter is no base; the message begins with `source`.
+    """
+    codes: Codes = _CODE[_bytes(text)]
+    _check_letters(codes, source)
+    return codes
 
 
 def reverse_complement(codes: Codes) -> Codes:
@@ -132,24 +144,33 @@ def _bytes(text: str) -> Any:
     return np.frombuffer(text.encode("latin-1"), np.uint8)
 
 
-def _check_fasta(path: str) -> bool:
-    """Checks what can be seen at both ends; whether it is compressed."""
-    check_file(path, _KIND)
-    if Path(path).stat().st_size == 0:
-        raise ValueError(f"{path}: no sequence in it; expected {_KIND}")
+def check_bgzip(path: str, kind: str) -> bool:
+    """Whether a file is compressed, by bgzip and up to its end.
+
+    Raises:
+        ValueError: it is missing, truncated or compressed by gzip; expected was a `kind`.
+    """
+    check_file(path, kind)
     with open(path, "rb") as file:
         head = file.read(16)
-        file.seek(-min(len(_BGZIP_END), Path(path).stat().st_size), 2)
+        file.seek(-min(len(_BGZIP_END), file.seek(0, os.SEEK_END)), os.SEEK_END)
         tail = file.read()
     compressed = head[:2] == b"\x1f\x8b"
     if compressed and head[12:14] != b"BC":
-        raise ValueError(f"{path}: compressed by gzip; expected {_KIND} (gunzip it, then bgzip)")
+        raise ValueError(f"{path}: compressed by gzip; expected {kind} (gunzip it, then bgzip)")
     if compressed and tail != _BGZIP_END:
-        raise ValueError(f"{path}: truncated (bgzip's last block is missing); expected {_KIND}")
+        raise ValueError(f"{path}: truncated (bgzip's last block is missing); expected {kind}")
+    return compressed
+
+
+def _check_fasta(path: str) -> bool:
+    """Checks how it begins and ends; whether it is compressed."""
+    compressed = check_bgzip(path, _KIND)
     with reading(path, _KIND), (gzip.open if compressed else open)(path, "rb") as file:
         first = file.read(1)
     if first != b">":
-        raise ValueError(f"{path}: does not begin with '>'; expected {_KIND}")
+        what = "does not begin with '>'" if first else "no sequence in it"
+        raise ValueError(f"{path}: {what}; expected {_KIND}")
     return compressed
 
 
@@ -172,10 +193,10 @@ def _write_index(pysam: Any, path: str, *, compressed: bool) -> None:
             ) from error
 
 
-def _check_letters(codes: Codes, path: str, name: str, start: int = 0) -> None:
+def _check_letters(codes: Codes, source: str, start: int = 0) -> None:
     wrong = np.flatnonzero(codes == _INVALID)
     if len(wrong):
         raise ValueError(
-            f"{path}: sequence {name} has a letter that is no base at "
-            f"position {start + wrong[0] + 1}; expected A, C, G, T, N and the other IUPAC letters"
+            f"{source} has a letter that is no base at position {start + wrong[0] + 1}; "
+            "expected A, C, G, T, N and the other IUPAC letters"
         )

@@ -24,7 +24,7 @@ from data_generators.labelled_fasta import FastaOptions, open_fasta
 from data_generators.peaks import Regions, merge, name_targets, read_bed
 from generalNAS_tools.files.progress import progress_bar
 from generalNAS_tools.runs.command import run_command
-from generalNAS_tools.runs.flags import RATE, flag, parse_options, switch, whole
+from generalNAS_tools.runs.flags import RATE, SEED, flag, parse_options, switch, whole
 
 log = logging.getLogger("make_bundle")
 DEFAULT = WindowOptions()
@@ -70,7 +70,7 @@ class ProtocolOptions:
         choices=["none", "matched"],
     )
     negatives_per_positive: int = flag(whole(1), 1, "how many of them per labelled window")
-    seed: int = flag(whole(0), DEFAULT.seed, "the same seed makes the same bundle")
+    seed: int = flag(SEED, DEFAULT.seed, "the same seed makes the same bundle")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_generators.demo_bundle import DemoOptions, write_demo_bundle
 from generalNAS_tools.runs.command import run_command
-from generalNAS_tools.runs.flags import flag, parse_options, switch, whole
+from generalNAS_tools.runs.flags import SEED, flag, parse_options, switch, whole
 
 DEFAULT = DemoOptions()
+MAX_SEQUENCES = 10_000_000
+"""Twice as many as DeepSEA has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +23,12 @@ class BundleOptions:
 
     title: ClassVar = None
     directory: str = flag(str, "data/demo", "folder for train.mat, valid.mat, test.mat")
-    num_train: int = flag(whole(1), DEFAULT.num_train, "training sequences")
-    num_valid: int = flag(whole(1), DEFAULT.num_valid, "validation sequences")
-    num_test: int = flag(whole(1), DEFAULT.num_test, "test sequences")
-    seq_size: int = flag(whole(1), DEFAULT.seq_size, "length of a sequence in bp")
-    num_targets: int = flag(whole(1), DEFAULT.num_targets, "labels per sequence")
-    seed: int = flag(whole(0), DEFAULT.seed, "the same seed writes the same data")
+    num_train: int = flag(whole(1, MAX_SEQUENCES), DEFAULT.num_train, "training sequences")
+    num_valid: int = flag(whole(1, MAX_SEQUENCES), DEFAULT.num_valid, "validation sequences")
+    num_test: int = flag(whole(1, MAX_SEQUENCES), DEFAULT.num_test, "test sequences")
+    seq_size: int = flag(whole(1, 100_000), DEFAULT.seq_size, "length of a sequence in bp")
+    num_targets: int = flag(whole(1, 10_000), DEFAULT.num_targets, "labels per sequence")
+    seed: int = flag(SEED, DEFAULT.seed, "the same seed writes the same data")
     shuffle_labels: bool = switch(
         DEFAULT.shuffle_labels,
         "permute the labels across sequences: a control in which nothing can be learned",

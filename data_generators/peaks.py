@@ -6,6 +6,7 @@ is piecewise linear in it, so one `np.interp` gives the coverage of all bins, ex
 
 import gzip
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,14 @@ class Intervals(NamedTuple):
 Regions = dict[str, Intervals]
 """Intervals by chromosome."""
 NOWHERE = Intervals(np.zeros(0, np.uint32), np.zeros(0, np.uint32))
+
+
+class Region(NamedTuple):
+    """A line of a BED file: start from 0, the stop excluded."""
+
+    chromosome: str
+    start: int
+    stop: int
 
 
 class PeakFile(NamedTuple):
@@ -105,7 +114,22 @@ def read_lines(path: str, kind: str) -> list[str]:
 
 
 def read_bed(path: str, lengths: Mapping[str, int], genome: str) -> Regions:
-    """Reads regions; those on chromosomes that the genome lacks are left out with a warning.
+    """Reads regions, joins those that overlap or touch, and says when they are unsorted.
+
+    Raises:
+        ValueError: as `read_regions`.
+    """
+    found: dict[str, list[tuple[int, int]]] = {}
+    for chromosome, start, stop in read_regions(path, lengths, genome):
+        found.setdefault(chromosome, []).append((start, stop))
+    ends = {chromosome: np.array(pairs).T for chromosome, pairs in found.items()}
+    if any((np.diff(starts) < 0).any() for starts, _ in ends.values()):
+        log.info("%s: unsorted; sorted in memory", path)
+    return {chromosome: merge(*pair) for chromosome, pair in ends.items()}
+
+
+def read_regions(path: str, lengths: Mapping[str, int], genome: str) -> list[Region]:
+    """Reads regions in the file's order; those on chromosomes that the genome lacks are left out.
 
     Args:
         path: the file.
@@ -115,30 +139,29 @@ def read_bed(path: str, lengths: Mapping[str, int], genome: str) -> Regions:
     Raises:
         ValueError: a line is no region of this genome, or there is none.
     """
-    found: dict[str, list[tuple[int, int]]] = {}
-    lines = read_lines(path, _KIND)
-    for line in lines:
+    regions = []
+    for line in read_lines(path, _KIND):
         fields = line.split("\t") if "\t" in line else line.split()
         if len(fields) < 3 or not (fields[1].isdecimal() and fields[2].isdecimal()):
             raise ValueError(f"{path}: line {line[:80]!r}; expected {_KIND}")
-        found.setdefault(fields[0], []).append((int(fields[1]), int(fields[2])))
-    if not found:
+        regions.append(Region(fields[0], int(fields[1]), int(fields[2])))
+    if not regions:
         raise ValueError(f"{path}: no region in it; expected {_KIND}")
-    _check_names(path, found, lengths, genome)
-    regions, unsorted = {}, False
-    for chromosome in found.keys() & lengths.keys():
-        starts, stops = np.array(found[chromosome]).T
-        _check_ends(path, chromosome, starts, stops, lengths[chromosome])
-        unsorted |= bool((np.diff(starts) < 0).any())
-        regions[chromosome] = merge(starts, stops)
-    if unsorted:
-        log.info("%s: unsorted; sorted in memory", path)
+    check_chromosomes(path, Counter(region.chromosome for region in regions), lengths, genome)
+    regions = [region for region in regions if region.chromosome in lengths]
+    for region in regions:
+        _check_ends(path, region, lengths[region.chromosome])
     return regions
 
 
-def _check_names(
-    path: str, found: Mapping[str, list[tuple[int, int]]], lengths: Mapping[str, int], genome: str
+def check_chromosomes(
+    path: str, found: Mapping[str, int], lengths: Mapping[str, int], genome: str
 ) -> None:
+    """Checks a file's chromosomes, with the number of its lines on each, against the genome's.
+
+    Raises:
+        ValueError: one has another name in the genome, or the genome has none of them.
+    """
     unknown = [name for name in found if name not in lengths]
     for name in unknown:
         twin = name[3:] if name.startswith("chr") else f"chr{name}"
@@ -150,19 +173,18 @@ def _check_names(
             f"{path}: chromosome {unknown[0]} is not in {genome}, which has {held} ..."
         )
     if unknown:
-        count = sum(len(found[name]) for name in unknown)
-        log.warning("%s: %d regions left out, on %s, not in %s", path, count, unknown[0], genome)
+        count = sum(found[name] for name in unknown)
+        log.warning("%s: %d lines left out, on %s, not in %s", path, count, unknown[0], genome)
 
 
-def _check_ends(path: str, name: str, starts: Positions, stops: Positions, length: int) -> None:
-    for wrong, reason in (
-        (starts == stops, "has no length: is the file 1-based? BED starts count from 0"),
-        (starts > stops, "ends before it starts"),
-        (
-            stops > length,
-            f"ends behind the chromosome's {length:,} bp: another genome, or 1-based?",
-        ),
-    ):
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise ValueError(f"{path}: region {name}:{starts[row]}-{stops[row]} {reason}")
+def _check_ends(path: str, region: Region, length: int) -> None:
+    name, start, stop = region
+    reason = ""
+    if start == stop:
+        reason = "has no length: is the file 1-based? BED starts count from 0"
+    elif start > stop:
+        reason = "ends before it starts"
+    elif stop > length:
+        reason = f"ends behind the chromosome's {length:,} bp: another genome, or 1-based?"
+    if reason:
+        raise ValueError(f"{path}: region {name}:{start}-{stop} {reason}")

@@ -14,9 +14,11 @@ from generalNAS_tools.data.deepsea_data import open_split
 from generalNAS_tools.files.model_files import load_final_model
 from generalNAS_tools.runs.command import pick_device, run_command, set_tf32
 from generalNAS_tools.runs.flags import flag, parse_options
-from generalNAS_tools.runs.options import LoopOptions, StrandOptions, TrainingOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
+from generalNAS_tools.runs.options import StrandOptions, TrainingOptions
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import open_log
+from generalNAS_tools.runs.slow_amp import warn_of_slow_amp
 from generalNAS_tools.training.prediction_report import (
     check_fit,
     predict_test_set,
@@ -52,11 +54,13 @@ def main() -> None:
     files = RunFiles(options.run.save_dir, save=options.run.save, method="test")
     open_log(files.path("log", "txt"))
     network = model.network.to(device)
+    loop = LoopOptions.of(data, options.run, device)
+    warn_of_slow_amp(loop)
     predictions = predict_test_set(
         network,
         network,
         split=split,
-        options=LoopOptions.of(data, options.run, device),
+        options=loop,
         average_strands=options.strands.average_reverse_complement,
     )
     write_test_report(files, predictions)

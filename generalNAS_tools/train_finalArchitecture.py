@@ -10,6 +10,7 @@ from typing import ClassVar
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from generalNAS_tools.data.target_names import target_names
 from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.files.model_files import describe
 from generalNAS_tools.networks.final_network import FinalNetwork
@@ -25,7 +26,7 @@ class GenotypeOptions:
     """What is trained."""
 
     title: ClassVar = None
-    genotype_file: str = flag(str, ..., "the genotype (.npy) to train")
+    genotype_file: str = flag(str, ..., "the genotype to train (.npy, or its JSON as text)")
     drop_path_prob: float = flag(rate_below_one, 0.2, "rate of drop path")
 
 
@@ -55,7 +56,7 @@ def main() -> None:
         setup=setup,
         epochs=epochs,
         options=options.model,
-        description=describe(genotype, setup.network),
+        description=describe(genotype, setup.network) | target_names(setup.splits.train),
     )
 
 

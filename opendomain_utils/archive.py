@@ -4,10 +4,14 @@ import json
 import logging
 import math
 import os
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from BONAS_search_space.graphs import architecture_key, canonical, check_architecture
+from generalNAS_tools.files import ranks
+from generalNAS_tools.files.atomic_files import atomic_write
 from generalNAS_tools.runs.criterion import CRITERIA
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 
@@ -59,11 +63,7 @@ class Archive:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self.entries: list[ScoredArchitecture] = []
-        self._lines: dict[str, int] = {}
-        self._size = 0
-        if self.path.exists():
-            self._read()
+        self._read()
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -95,10 +95,14 @@ class Archive:
                 be written.
         """
         where = f"{self.path}: new entry"
-        row = {**entry._asdict(), "genotype": canonical(entry.genotype)._asdict()}
-        entry = _parse_row(row, where)
+        line = line_of(entry).encode() + b"\n"
+        entry = _parse_row(json.loads(line), where)
         self._refuse_duplicate(entry, where)
-        line = json.dumps(row).encode() + b"\n"
+        if ranks.number() == 0:
+            self._write(line)
+        self._add(entry)
+
+    def _write(self, line: bytes) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab") as file:
@@ -110,11 +114,53 @@ class Archive:
             reason = error.strerror or error
             raise ValueError(f"{self.path}: can't be written ({reason})") from error
         self._size += len(line)
-        self._add(entry)
+
+    @ranks.first_alone()
+    def restore(self, lines: Sequence[str], turn: Sequence[Genotype]) -> bool:
+        """Makes the table what a run stood on, and what it scored since then; the rest is lost.
+
+        Lost rows that the run stood on are written again. Of those scored since then all after a
+        missing one go, so that whoever scores them again has the same order.
+
+        Args:
+            lines: rows that the run stood on.
+            turn: the architectures that it scores since then, in order.
+
+        Returns:
+            Whether the table was another one before.
+
+        Raises:
+            ValueError: the table holds other rows, or can't be written.
+        """
+        known = [_parse_row(json.loads(line), f"{self.path}: checkpoint") for line in lines]
+        rows = {architecture_key(entry.genotype): entry for entry in known}
+        keys = [architecture_key(genotype) for genotype in turn]
+        for number, entry in enumerate(self.entries, start=1):
+            key = architecture_key(entry.genotype)
+            if rows.get(key) != entry and (key in rows or key not in keys):
+                raise ValueError(
+                    f"{self.path}, line {number}: the run's checkpoint knows no such row; put back "
+                    "archive and checkpoint of one moment, or start over with --restart"
+                )
+        whole = self.entries[: len(known)] == known
+        since = zip(self.entries[len(known) :] if whole else [], keys, strict=False)
+        kept = takewhile(lambda pair: architecture_key(pair[0].genotype) == pair[1], since)
+        entries = known + [entry for entry, _ in kept]
+        if entries == self.entries:
+            return False
+        with atomic_write(self.path) as file:
+            file.writelines(f"{line_of(entry)}\n".encode() for entry in entries)
+        self._read()
+        return True
 
     def _read(self) -> None:
+        self.entries: list[ScoredArchitecture] = []
+        self._lines: dict[str, int] = {}
+        self._size = 0
         try:
             *lines, torn = self.path.read_bytes().split(b"\n")
+        except (FileNotFoundError, NotADirectoryError):
+            return
         except OSError as error:
             reason = error.strerror or error
             raise ValueError(f"--archive {self.path}: can't be read ({reason})") from error
@@ -139,6 +185,11 @@ class Archive:
     def _add(self, entry: ScoredArchitecture) -> None:
         self.entries.append(entry)
         self._lines[architecture_key(entry.genotype)] = len(self.entries)
+
+
+def line_of(entry: ScoredArchitecture) -> str:
+    """The row as it stands in the table."""
+    return json.dumps({**entry._asdict(), "genotype": canonical(entry.genotype)._asdict()})
 
 
 def _rank(entry: ScoredArchitecture) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.checkpoints import (
     load_weights,
     random_states,
@@ -17,8 +18,9 @@ from generalNAS_tools.files.checkpoints import (
     set_random_states,
 )
 from generalNAS_tools.networks.final_network import FinalNetwork
+from generalNAS_tools.runs.changes import Stateful, load_states
 from generalNAS_tools.runs.command import Setup
-from generalNAS_tools.runs.run_directory import Diverged, RunDirectory, Stateful
+from generalNAS_tools.runs.run_directory import Diverged, RunDirectory
 from generalNAS_tools.search_space.genotypes import Genotype
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.training.training_epoch import training_epoch
@@ -50,7 +52,7 @@ class CandidateStore:
 
     def __init__(self, run: RunDirectory) -> None:
         self._run, self._files, self._device = run, run.files, run.device
-        if not run.continues:
+        if not run.continues and ranks.number() == 0:
             name = re.compile(rf"waiting_\d+-{re.escape(self._files.save)}\.pt")
             for path in self._files.folder.glob("waiting_*"):
                 if name.fullmatch(path.name):
@@ -77,8 +79,7 @@ class CandidateStore:
         path = self._files.path(f"waiting_{candidate.number + 1}", "pt")
         state = load_weights(path)
         try:
-            for name, target in candidate.stateful().items():
-                target.load_state_dict(state[name])
+            load_states(candidate.stateful(), state)
             set_random_states(state["random"], self._device)
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path}: doesn't fit its candidate; --restart") from error
@@ -125,7 +126,7 @@ def train_candidate(candidate: Candidate, setup: Setup, *, epochs: int, first: i
             )
             run.end_epoch({"candidate": candidate.number + 1, **row})
     except Diverged as error:
-        log.warning("candidate %d is out: %s", candidate.number + 1, error)
+        log.warning("candidate %d is out: %s", candidate.number + 1, error.what)
         diverged, run.partial = True, None
         run.clock.start_epoch()
     run.track()

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 ETA = 2
 """Of `ETA` candidates one goes on; Algorithm 1's η."""
+MAX_RUNGS = 16
+"""More halvings than this need more candidates than any search draws."""
 
 
 class Rung(NamedTuple):

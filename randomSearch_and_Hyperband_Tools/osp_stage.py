@@ -10,9 +10,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet, inherit_weights
+from generalNAS_tools.runs.changes import Stateful
 from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.runs.options import WeightOptions
-from generalNAS_tools.runs.run_directory import Stateful
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.mixing import MixingWeights, mask_mixing
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer

@@ -2,17 +2,18 @@
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from generalNAS_tools.pictures.graph_drawing import DPI
-from generalNAS_tools.pictures.pictures import PALETTE, save_figure
+from generalNAS_tools.pictures.figures import new_figure, save_figure, tick_whole_numbers
+from generalNAS_tools.pictures.pictures import PALETTE
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.genotypes import CELL_KINDS
 from randomSearch_and_Hyperband_Tools.removals import Removal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TITLES = {"normal": "Normal cell", "reduce": "Reduction cell", "rnn": "RHN cell"}
 
@@ -25,7 +26,7 @@ def draw_removals(removals: Sequence[Removal], start: Masks, path: str | os.Path
         start: the masks of the first supernet.
         path: PNG file to write.
     """
-    figure = Figure(figsize=(22, 18), dpi=DPI, layout="constrained")
+    figure = new_figure(22, 18, layout="constrained")
     panels = figure.subplots(2, len(CELL_KINDS), height_ratios=[1, 2.5])
     for column, (cell, kind) in enumerate(CELL_KINDS.items()):
         of_cell = [removal for removal in removals if removal.cell == cell]
@@ -36,7 +37,7 @@ def draw_removals(removals: Sequence[Removal], start: Masks, path: str | os.Path
     save_figure(figure, path)
 
 
-def _draw_losses(axes: Axes, removals: Sequence[Removal], primitives: Sequence[str]) -> None:
+def _draw_losses(axes: "Axes", removals: Sequence[Removal], primitives: Sequence[str]) -> None:
     """One point per tried removal: full if the operation left, hollow if it stayed."""
     for removed in (True, False):
         for index, primitive in enumerate(primitives[1:], 1):
@@ -50,13 +51,13 @@ def _draw_losses(axes: Axes, removals: Sequence[Removal], primitives: Sequence[s
                 label=primitive if removed else None,
             )
     axes.set(xlabel="round (hollow: stayed)", ylabel="validation loss without it")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    tick_whole_numbers(axes)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
 
 
 def _draw_rounds(
-    axes: Axes,
+    axes: "Axes",
     removals: Sequence[Removal],
     start: np.ndarray,
     edges: Sequence[str],

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from generalNAS_tools.runs.flags import flag, rate_below_one, whole
+from generalNAS_tools.runs.flags import MAX_ARCHITECTURES, flag, rate_below_one, whole
 from generalNAS_tools.runs.options import ScoreOptions, TrainingOptions
 
 
@@ -12,7 +12,7 @@ class SamplingOptions:
     """The sampled architectures."""
 
     title: ClassVar = "candidates"
-    num_samples: int = flag(whole(1), 20, "architectures to draw")
+    num_samples: int = flag(whole(1, MAX_ARCHITECTURES), 20, "architectures to draw")
     drop_path_prob: float = flag(rate_below_one, 0.2, "rate of drop path")
 
 

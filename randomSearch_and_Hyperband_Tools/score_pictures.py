@@ -3,17 +3,15 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
-from generalNAS_tools.pictures.graph_drawing import DPI
-from generalNAS_tools.pictures.pictures import save_figure
+from generalNAS_tools.pictures.figures import new_figure, save_figure, tick_whole_numbers
 from generalNAS_tools.runs.criterion import CRITERIA
 from randomSearch_and_Hyperband_Tools.halving import Rung
 from randomSearch_and_Hyperband_Tools.scores import Scores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Curve = tuple[list[int], list[float]]
 """Epochs with a validation, and the criterion's value there."""
@@ -21,7 +19,7 @@ Curve = tuple[list[int], list[float]]
 
 def draw_scores(scores: Scores, path: str | os.PathLike[str]) -> None:
     """Draws every candidate's score by rank, one colour per number of epochs trained."""
-    figure = Figure(figsize=(8, 5), dpi=DPI, layout="constrained")
+    figure = new_figure(8, 5, layout="constrained")
     axes = figure.subplots()
     ranked = [scores[number] for number in scores.ranking()]
     for colour, epochs in enumerate(sorted({score.epochs for score in ranked}, reverse=True)):
@@ -56,7 +54,7 @@ def draw_halving(
         criterion: what is drawn.
         path: PNG file to write.
     """
-    figure = Figure(figsize=(8 * len(plans), 5), dpi=DPI, layout="constrained")
+    figure = new_figure(8 * len(plans), 5, layout="constrained")
     panels = figure.subplots(1, len(plans), squeeze=False)[0]
     curves, first = _curves(history, CRITERIA[criterion].column), 0
     for number, (axes, plan) in enumerate(zip(panels, plans, strict=True), 1):
@@ -91,8 +89,8 @@ def _curves(history: Sequence[Mapping[str, Any]], column: str) -> dict[int, Curv
     return curves
 
 
-def _finish(axes: Axes) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+def _finish(axes: "Axes") -> None:
+    tick_whole_numbers(axes)
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend()

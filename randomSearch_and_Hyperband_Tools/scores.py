@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from generalNAS_tools.runs.criterion import CRITERIA, rank_key
-from generalNAS_tools.runs.run_directory import RunDirectory
+from generalNAS_tools.runs.run_directory import Diverged, RunDirectory
 from generalNAS_tools.search_space.genotypes import Genotype
 
 log = logging.getLogger(__name__)
@@ -73,13 +73,13 @@ class Scores:
         """The first of the ranking.
 
         Raises:
-            ValueError: all candidates diverged.
+            Diverged: all candidates did.
         """
         first = self.ranking()[0]
         if self._diverged(first):
-            raise ValueError(
-                f"all {len(self._scores)} candidates diverged; try --restart with a lower "
-                "--rhn_lr, --cnn_lr or --clip"
+            raise Diverged(
+                f"all {len(self._scores)} candidates diverged",
+                "try --restart with a lower --rhn_lr, --cnn_lr or --clip",
             )
         return first
 

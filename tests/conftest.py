@@ -1,5 +1,19 @@
-"""One thread for every test: the workers share the machine's cores, and sums are repeatable."""
+"""One thread for every test: the workers share the machine's cores, and sums are repeatable.
+
+Signals have their usual effect, also where the tests run in the background, which ignores some.
+"""
+
+import signal
 
 import torch
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the files that take minutes first, or one of the two workers ends long before."""
+    slow = {"test_slurm.py", "test_ranks.py", "test_kills.py", "test_changes.py"}
+    items.sort(key=lambda item: item.path.name not in slow)

@@ -3,16 +3,14 @@
 import contextlib
 import logging
 import queue
-import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from types import FrameType
 
 from benchmarks.comparison.one_run import read_state, write_state
 from benchmarks.comparison.processes import Processes
 from benchmarks.comparison.tasks import Task
 from benchmarks.comparison.view import REFRESH, View
-from generalNAS_tools.runs.run_directory import Stopped
+from generalNAS_tools.runs.signals import Stopped, on_stop, stop_at_once
 
 log = logging.getLogger(__name__)
 
@@ -64,19 +62,17 @@ def _work(task: Task, processes: Processes, device: str) -> None:
 
 @contextlib.contextmanager
 def _stopped_by_signals(processes: Processes) -> Iterator[None]:
-    """Passes SIGTERM and SIGINT on to the processes, and leaves once they have saved."""
+    """Lets the processes save at a signal, and leaves once they have."""
     caught: list[int] = []
 
-    def stop(number: int, _: FrameType | None) -> None:
+    def stop(number: int) -> None:
         caught.append(number)
         processes.stop()
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, stop) for number in numbers]
+    on_stop(stop)
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        on_stop(stop_at_once)
     if caught:
         raise Stopped(caught[0])

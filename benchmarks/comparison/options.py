@@ -9,7 +9,8 @@ from benchmarks.comparison.arms import SEARCHES
 from benchmarks.comparison.records import ONE_ARCHITECTURE, RANDOM_AVERAGE
 from benchmarks.comparison.work import UNITS
 from generalNAS_tools.runs.flags import flag, real, switch, whole
-from generalNAS_tools.runs.options import DataOptions, FrameOptions
+from generalNAS_tools.runs.frame_options import FrameOptions
+from generalNAS_tools.runs.options import DataOptions
 
 
 @dataclass(frozen=True, kw_only=True)

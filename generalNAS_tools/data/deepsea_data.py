@@ -30,10 +30,12 @@ class Batch(NamedTuple):
     Attributes:
         x: one-hot DNA, channels A, G, C, T, (B, 4, L) float32.
         labels: zeros and ones, (B, targets) float32.
+        share: part of the whole batch that this is; the other ranks have the rest.
     """
 
     x: Tensor
     labels: Tensor
+    share: float = 1.0
 
 
 class PackedSplit:

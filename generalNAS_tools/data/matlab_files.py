@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from generalNAS_tools.data.matlab_v5 import NUMBERS, Found, list_v5
 from generalNAS_tools.files.atomic_files import reading
@@ -131,6 +130,8 @@ def open_mat(path: Path, names: Sequence[str]) -> Iterator[list[MatArray]]:
                 values = [file[name] for name in names]
                 values = [array[()][None] if array.ndim == 1 else array for array in values]
             else:
+                from scipy.io import loadmat  # slow: not for --help
+
                 loaded = loadmat(path, appendmat=False, variable_names=names)
                 values = [loaded[name].T for name in names]
         yield [MatArray(path, *named) for named in zip(names, values, strict=True)]

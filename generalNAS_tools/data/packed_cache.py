@@ -5,7 +5,6 @@ A, G, C, T), then one bit per target, each part filled up to whole bytes. That i
 keeps unknown bases (four zeros) and ambiguous ones (several ones).
 """
 
-import errno
 import logging
 import os
 from hashlib import sha256
@@ -24,7 +23,13 @@ from generalNAS_tools.data.cache_header import (
     stamp,
 )
 from generalNAS_tools.data.matlab_files import MatArray, open_mat
-from generalNAS_tools.files.atomic_files import atomic_write, check_file, remove_leftovers
+from generalNAS_tools.files import ranks
+from generalNAS_tools.files.atomic_files import (
+    atomic_write,
+    check_file,
+    check_writable,
+    remove_leftovers,
+)
 from generalNAS_tools.files.progress import progress_bar
 
 logger = logging.getLogger(__name__)
@@ -33,6 +38,8 @@ PACKING_BYTES = 288 << 20
 """Memory for the records under construction: DeepSEA's test set fits, read in one go."""
 TILE_BYTES = 16 << 20
 """Memory for unpacked values: about the size of a processor's cache, where packing is fastest."""
+_NAME = 40
+"""Characters of a source's name in that of its cache, if that lies in another folder."""
 
 
 class PackedCache(NamedTuple):
@@ -42,6 +49,7 @@ class PackedCache(NamedTuple):
     layout: RecordLayout
 
 
+@ranks.first_alone()
 def packed_cache(
     source: Path,
     split: str,
@@ -66,12 +74,11 @@ def packed_cache(
     try:
         remove_leftovers(path)
         layout = read_layout(path, source)
-        if layout is None and path.parent.exists() and not os.access(path.parent, os.W_OK):
-            raise OSError(errno.EACCES, "not writable")
-    except OSError as error:
-        raise ValueError(
-            f"{path}: {error.strerror}; name another folder for the cache with --cache_dir"
-        ) from error
+        if layout is None:
+            check_writable(path)
+    except (OSError, ValueError) as error:
+        reason = f"{path}: {error.strerror}" if isinstance(error, OSError) else f"{error}"
+        raise ValueError(f"{reason}; name another folder for the cache with --cache_dir") from error
     if layout is None:
         layout = _write_cache(path, source, split, packing_bytes=packing_bytes)
     return PackedCache(path, layout)
@@ -80,9 +87,9 @@ def packed_cache(
 def _cache_path(source: Path, split: str, cache_dir: str | os.PathLike[str] | None) -> Path:
     if cache_dir is None:
         return source.with_name(f"{source.name}.{split}.packed")
-    # One cache folder may serve several files of the same name.
+    # One cache folder may serve several files of the same name, and any length of it.
     digest = sha256(os.fsencode(source.resolve())).hexdigest()[:8]
-    return Path(cache_dir) / f"{source.name}-{digest}.{split}.packed"
+    return Path(cache_dir) / f"{source.name[:_NAME]}-{digest}.{split}.packed"
 
 
 def _write_cache(path: Path, source: Path, split: str, *, packing_bytes: int) -> RecordLayout:

@@ -4,10 +4,10 @@ import contextlib
 import errno
 import fcntl
 import glob
+import logging
 import os
 import platform
 import secrets
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +16,10 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from generalNAS_tools.files import ranks
+
+log = logging.getLogger(__name__)
 
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 """What a file system without locks answers (Lustre, NFS without its lock service)."""
@@ -70,16 +74,45 @@ def lock_file(file: IO[Any]) -> bool:
     return True
 
 
+def hold(path: Path, flags: str) -> IO[str] | None:
+    """Takes a lock file, made if absent, until it is closed; None, with a warning, without locks.
+
+    Args:
+        path: of the lock.
+        flags: by which the user names something else.
+
+    Raises:
+        ValueError: another process holds it.
+        OSError: it can't be made.
+    """
+    lock = path.open("w")
+    try:
+        if lock_file(lock):
+            return lock
+    except BlockingIOError as error:
+        lock.close()
+        raise ValueError(
+            f"{path}: another process is running this; give another {flags}"
+        ) from error
+    log.warning("%s: no locks here, so don't run this twice at a time", path)
+    return None
+
+
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Opens a temporary file beside `path` that replaces it when the block ends well.
 
     Whatever goes wrong (a full disk, an exception, a kill), `path` holds either its old
-    content or the whole new one. What killed processes left of it is removed.
+    content or the whole new one. What killed processes left of it is removed. Of several ranks
+    rank 0 alone writes.
 
     Raises:
         ValueError: naming the file, when it can't be written.
     """
+    if ranks.number() > 0:
+        with open(os.devnull, "wb") as nothing:
+            yield nothing
+        return
     path = Path(path)
     temporary = path
     try:
@@ -107,16 +140,20 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Checks that a file can be written, before hours are spent on what goes into it.
 
+    Its folder may be missing, and is not made.
+
     Raises:
         ValueError: naming the file, when it can't be written.
     """
     path = Path(path)
+    if ranks.number() > 0:
+        return
     try:
         if path.exists() and not path.is_file():
             raise ValueError(f"{path}: can't be written (it is no regular file)")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        folder = next(parent for parent in path.parents if parent.exists())
+        with _open_temporary(folder / path.name) as file:  # whose name is longer
+            Path(file.name).unlink()
     except OSError as error:
         raise ValueError(f"{path}: can't be written ({error.strerror or error})") from error
 

@@ -2,11 +2,14 @@
 
 import os
 import zipfile
+import zlib
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.atomic_files import atomic_write, check_file, reading
 
 _PARTS = {
@@ -21,20 +24,22 @@ _PARTS = {
 
 
 def save_weights(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
-    """Writes tensors, numbers, strings, lists and dicts atomically.
+    """Writes tensors, numbers, strings, lists and dicts atomically; all ranks wait until it's done.
 
     Raises:
         ValueError: the file can't be written; what stood there before stays.
     """
     with atomic_write(path) as file:
         torch.save(state, file)
+    ranks.wait()
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads what `save_weights` wrote, onto the CPU; no pickled code is ever run.
 
     Raises:
-        ValueError: the file is missing, damaged or holds anything but plain values.
+        ValueError: the file is missing, damaged or holds anything but plain values, or a tensor
+            in it isn't finite.
     """
     check_file(path, "a model or checkpoint of this project")
     with reading(path, "a file of this project"):
@@ -45,6 +50,9 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds {type(state).__name__}, not a model or checkpoint")
+    for name, part in state.items():
+        if not all_finite(part):
+            raise ValueError(f"{path}: its {name} hold NaN or infinity; expected finite numbers")
     return state
 
 
@@ -75,6 +83,33 @@ def set_random_states(states: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(states["cpu"])
     if states["cuda"] is not None:
         torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def take_first_random_states(device: torch.device) -> None:
+    """Gives all ranks the random states of rank 0."""
+    if ranks.count() > 1:
+        states = random_states(device)
+        ranks.copy_first([state for state in states.values() if state is not None])
+        set_random_states(states, device)
+
+
+def check_same_state(objects: Mapping[str, Any]) -> None:
+    """Checks that all ranks have the same tensors in the states of the objects.
+
+    Raises:
+        ValueError: they don't in one, which is named.
+    """
+    for name, target in objects.items() if ranks.count() > 1 else ():
+        ranks.check_same(_checksum(target.state_dict()), f"the state of the {name}")
+
+
+def _checksum(state: Any, value: int = 0) -> int:
+    if isinstance(state, Tensor):
+        return zlib.crc32(state.detach().cpu().contiguous().numpy().tobytes(), value)
+    items = state.values() if isinstance(state, dict) else state
+    for item in items if isinstance(state, dict | list | tuple) else ():
+        value = _checksum(item, value)
+    return value
 
 
 def all_finite(state: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Genotype files: ours (JSON in an array file) and those of the 2021 system (pickled)."""
+"""Genotype files: ours (JSON in an array file), JSON text, and the 2021 system's (pickled)."""
 
 import io
 import json
@@ -13,10 +13,12 @@ from generalNAS_tools.files.pickled_genotypes import unpickle_genotype
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
 
 MAX_GENOTYPE_BYTES = 1 << 20
+_BEFORE_TEXT = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
+"""Byte order marks, the zeros of UTF-16, blanks: what editors put before a text."""
 
 
 def read_genotype(path: str | os.PathLike[str]) -> Genotype:
-    """Reads a genotype file: ours (JSON in a 0-d array) or the 2021 system's (pickled).
+    """Reads a genotype file: ours (JSON in a 0-d array), JSON text, the 2021 system's (pickled).
 
     Pickled files pass through a reader that can build nothing but a genotype.
 
@@ -24,7 +26,7 @@ def read_genotype(path: str | os.PathLike[str]) -> Genotype:
         ValueError: the file is missing, unreadable or holds no valid genotype.
     """
     path = Path(path)
-    check_file(path, "a genotype (.npy), see --genotype_file")
+    check_file(path, "a genotype (.npy or JSON text), see --genotype_file")
     if path.stat().st_size > MAX_GENOTYPE_BYTES:
         raise ValueError(f"{path}: {path.stat().st_size} bytes is too large for a genotype")
     with reading(path, "a genotype file"):
@@ -38,6 +40,8 @@ def write_genotype(path: str | os.PathLike[str], genotype: Genotype) -> None:
 
 
 def _decode(raw: bytes) -> Any:
+    if raw.lstrip(_BEFORE_TEXT).startswith((b"{", b"[")):  # neither begins a pickle
+        return json.loads(raw)
     if not raw.startswith(b"\x93NUMPY"):
         return unpickle_genotype(raw)
     stream = io.BytesIO(raw)

@@ -3,12 +3,18 @@
 import dataclasses
 import os
 import reprlib
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import nn
 
 from generalNAS_tools.files.checkpoints import load_weights
 from generalNAS_tools.networks.final_network import FinalNetwork
-from generalNAS_tools.networks.frame import NetworkOptions
+from generalNAS_tools.networks.frame import MAX_LAYERS, NetworkOptions
 from generalNAS_tools.search_space.genotypes import Genotype, parse_genotype
+
+_Network = TypeVar("_Network", bound=nn.Module)
 
 
 class FinalModel(NamedTuple):
@@ -38,20 +44,43 @@ def load_final_model(path: str | os.PathLike[str]) -> FinalModel:
     Raises:
         ValueError: the file is missing, damaged or holds something else.
     """
-    state = load_weights(path)
-    if state.keys() - {"trained"} != {"genotype", "options", "weights"}:
+    return final_model(load_weights(path), path)
+
+
+def final_model(state: dict[str, Any], path: str | os.PathLike[str]) -> FinalModel:
+    """Builds the final network that a file describes.
+
+    Raises:
+        ValueError: naming the file, when it describes something else.
+    """
+    if state.keys() - {"trained", "targets"} != {"genotype", "options", "weights"}:
         raise ValueError(
             f"{path}: holds {', '.join(map(str, sorted(state, key=str)))}; expected a model "
             "written by train_finalArchitecture.py"
         )
     genotype = parse_genotype(state["genotype"], source=str(path))
     options = _options(state["options"], path)
-    try:
-        network = FinalNetwork(genotype, options)
-        network.load_state_dict(state["weights"])
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: the weights don't fit the genotype in the file") from error
+    network = with_weights(lambda: FinalNetwork(genotype, options), state["weights"], path)
     return FinalModel(network, genotype, options, os.fspath(path))
+
+
+def with_weights(
+    build: Callable[[], _Network], weights: Any, path: str | os.PathLike[str]
+) -> _Network:
+    """Builds a network as a file describes it and gives it the file's weights.
+
+    It takes no memory before the weights are known to fit, whatever sizes the file tells.
+
+    Raises:
+        ValueError: naming the file, when they don't.
+    """
+    try:
+        with torch.device("meta"):
+            network = build()
+        network.load_state_dict(weights, assign=True)
+    except (RuntimeError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path}: the weights don't fit the network that it describes") from error
+    return network
 
 
 def _options(fields: Any, path: str | os.PathLike[str]) -> NetworkOptions:
@@ -59,9 +88,14 @@ def _options(fields: Any, path: str | os.PathLike[str]) -> NetworkOptions:
         options = NetworkOptions(**fields)
         *sizes, dropoutx, dropouth, head_dropout = dataclasses.astuple(options)
         valid = all(type(size) is int and size > 0 for size in sizes)
+        valid = valid and options.layers <= MAX_LAYERS
         valid = valid and all(0 <= rate < 1 for rate in (dropoutx, dropouth, head_dropout))
     except TypeError:
         valid = False
     if not valid:
         raise ValueError(f"{path}: its network options are {reprlib.repr(fields)}")
+    try:
+        options.check_memory()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return options

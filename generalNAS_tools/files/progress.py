@@ -10,10 +10,18 @@ from tqdm import tqdm
 
 
 class _Stderr:
-    """Standard error as it is now; once it is gone (a pipe, a terminal), all is dropped."""
+    """Standard error as it is now; once it is gone (a pipe, a terminal), all is dropped.
+
+    Attributes:
+        quiet: drop all from now on, as ranks other than rank 0 do.
+    """
+
+    quiet = False
 
     def write(self, text: str) -> int:
         """Writes at once."""
+        if self.quiet:
+            return len(text)
         try:
             sys.stderr.write(text)
             sys.stderr.flush()
@@ -29,6 +37,12 @@ class _Stderr:
 STDERR = _Stderr()
 
 
+def say(text: str) -> None:
+    """Writes one line; what a damaged file brings along can't steer the terminal."""
+    line = " ".join(text.split())
+    STDERR.write("".join(char if char.isprintable() else "?" for char in line) + "\n")
+
+
 def keep_descriptors() -> None:
     """Fills standard streams that the shell closed: else the next file opened would be one."""
     for descriptor in range(3):
@@ -42,4 +56,5 @@ def keep_descriptors() -> None:
 def progress_bar(items: Iterable[Any] | None = None, **options: Any) -> Any:
     """A tqdm bar, silent where standard error is no terminal; options are tqdm's."""
     STDERR.write("")  # finds out whether it is still there
-    return tqdm(items, file=STDERR, disable=None, dynamic_ncols=True, **options)
+    silent = True if STDERR.quiet else None  # None: where it is no terminal
+    return tqdm(items, file=STDERR, disable=silent, dynamic_ncols=True, **options)

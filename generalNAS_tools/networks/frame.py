@@ -3,6 +3,7 @@
 Dimension letters: B batch, C channels, L sequence length (bp), T RHN time steps, H RHN width.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,8 +11,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from generalNAS_tools.search_space.genotypes import RHN_NODES
+
 STEM_MULTIPLIER = 3
 HEAD_SIZE = 925
+MAX_LAYERS = 50
+"""Two of three cells double the channels: no memory holds more."""
 INIT_RANGE = 0.04
 
 
@@ -48,6 +53,27 @@ class NetworkOptions:
     dropoutx: float = 0.1
     dropouth: float = 0.05
     head_dropout: float = 0.1
+
+    def check_memory(self, copies: int = 1) -> None:
+        """Checks that the weights of RHN and head alone fit into this machine's memory.
+
+        Args:
+            copies: what is held of every weight: itself, its gradient ...
+
+        Raises:
+            ValueError: they don't.
+        """
+        shapes = cell_shapes(self.init_channels, self.layers)
+        width = 4 * shapes[-1].channels
+        weights = (4 + 2 * RHN_NODES) * width**2
+        weights += num_time_steps(self.seq_size, shapes) * width * HEAD_SIZE
+        needed = copies * weights * torch.finfo(torch.float32).bits // 8
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if needed > memory:
+            raise ValueError(
+                f"--layers {self.layers} with --init_channels {self.init_channels}: the weights "
+                f"need {needed >> 30:,} GiB or more, this machine has {memory >> 30:,} GiB"
+            )
 
 
 class CellShape(NamedTuple):

@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
+
+from generalNAS_tools.pictures.figures import DPI
+
+if TYPE_CHECKING:
+    import networkx as nx
+    from matplotlib.axes import Axes
+    from matplotlib.transforms import Bbox
 
 Array = NDArray[Any]
 
-DPI = 120
 POINT = DPI / 72
 """Pixels of a point, the unit of font and line sizes."""
 LABEL_SIZE = 11
@@ -22,7 +25,7 @@ PLAIN_COLOUR = "0.72"
 """Colour of edges without a label."""
 
 
-def draw_graph(axes: Axes, graph: "nx.MultiDiGraph[str]", colours: Mapping[str, Any]) -> None:
+def draw_graph(axes: "Axes", graph: "nx.MultiDiGraph[str]", colours: Mapping[str, Any]) -> None:
     """Draws the graph into axes whose limits hold the unit circle.
 
     Args:
@@ -67,7 +70,7 @@ def place_nodes(graph: "nx.MultiDiGraph[str]") -> dict[str, tuple[float, float]]
     return dict(zip(graph, zip(x.tolist(), y.tolist(), strict=True), strict=True))
 
 
-def _draw_label(axes: Axes, box: Bbox, text: str, colour: Any) -> None:
+def _draw_label(axes: "Axes", box: "Bbox", text: str, colour: Any) -> None:
     x, y = axes.transData.inverted().transform(box.get_points().mean(axis=0))
     background = {"facecolor": "white", "edgecolor": "none", "pad": 1}
     axes.text(
@@ -89,7 +92,9 @@ def _inward_bend(source: Array, target: Array, centre: Array) -> float:
     return math.copysign(PARALLEL_BEND, dy * cx - dx * cy)
 
 
-def _free_box(source: Array, target: Array, bend: float, text: str, taken: Sequence[Bbox]) -> Bbox:
+def _free_box(
+    source: Array, target: Array, bend: float, text: str, taken: Sequence["Bbox"]
+) -> "Bbox":
     """The place along an edge where its label covers least of what is drawn, in pixels."""
     dx, dy = target - source
     control = (source + target) / 2 + bend * np.array([dy, -dx])
@@ -101,11 +106,13 @@ def _free_box(source: Array, target: Array, bend: float, text: str, taken: Seque
     return min(boxes, key=lambda box: sum(_overlap(box, other) for other in taken))
 
 
-def _box(centre: Array, width: float, height: float) -> Bbox:
+def _box(centre: Array, width: float, height: float) -> "Bbox":
+    from matplotlib.transforms import Bbox  # slow: not for --help
+
     x, y = centre
     return Bbox.from_bounds(x - width / 2, y - height / 2, width, height)
 
 
-def _overlap(box: Bbox, other: Bbox) -> float:
-    common = Bbox.intersection(box, other)
+def _overlap(box: "Bbox", other: "Bbox") -> float:
+    common = box.intersection(box, other)
     return float(common.width * common.height) if common else 0.0

@@ -3,20 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import matplotlib as mpl
-import networkx as nx
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from generalNAS_tools.files.atomic_files import atomic_write
-from generalNAS_tools.pictures.graph_drawing import DPI, PLAIN_COLOUR, draw_graph
+from generalNAS_tools.pictures.figures import new_figure, save_figure, tick_whole_numbers
+from generalNAS_tools.pictures.graph_drawing import PLAIN_COLOUR, draw_graph
 from generalNAS_tools.search_space.genotypes import (
     CNN_CELL,
     CNN_NODES,
@@ -27,10 +20,17 @@ from generalNAS_tools.search_space.genotypes import (
     Genotype,
 )
 
+if TYPE_CHECKING:
+    import networkx as nx
+    from matplotlib.axes import Axes
+
 Array = NDArray[Any]
 
-PALETTE = ("0.5", *mpl.color_sequences["Dark2"])
-"""Colours of the primitives in index order; `none` comes first."""
+PALETTE = (
+    *("0.5", "#1b9e77", "#d95f02", "#7570b3", "#e7298a"),
+    *("#66a61e", "#e6ab02", "#a6761d", "#666666"),
+)
+"""Colours of the primitives in index order: grey for `none`, then Brewer's Dark2."""
 SMALLEST_LIMIT = 0.01
 """Least end of the scale of log ratios: differences below 1 % are no differences."""
 
@@ -57,7 +57,9 @@ _CELLS = {
 
 def draw_genotype(genotype: Genotype, path: str | os.PathLike[str]) -> None:
     """Draws the normal cell, the reduction cell and the RHN cell as graphs, left to right."""
-    figure = Figure(figsize=(15, 18), dpi=DPI)
+    from matplotlib.lines import Line2D  # slow: not for --help
+
+    figure = new_figure(15, 18)
     for row, (name, cell) in enumerate(_CELLS.items()):
         axes = figure.add_axes((0.01, 0.675 - row * 0.33, 0.98, 0.27))
         axes.set(xlim=(-1.08, 1.08), ylim=(-1.15, 1.15))
@@ -100,7 +102,7 @@ def draw_alphas(
     Raises:
         ValueError: weights of another shape, or a file that can't be written.
     """
-    figure = Figure(figsize=(22, 20), dpi=DPI)
+    figure = new_figure(22, 20)
     ratios = {name: _log_ratios(history[name], name) for name in _CELLS}
     largest = max(float(np.abs(ratio.filled(0)).max()) for ratio in ratios.values())
     for column, (name, cell) in enumerate(_CELLS.items()):
@@ -121,7 +123,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
             absent for an epoch without validation.
         path: PNG or SVG file to write.
     """
-    figure = Figure(figsize=(13, 5), dpi=DPI, layout="constrained")
+    figure = new_figure(13, 5, layout="constrained")
     left, right = figure.subplots(1, 2)
     for axes, key, colour, label in (
         (left, "train_loss", "C0", "training"),
@@ -137,7 +139,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
     right.set(title="F1 at threshold 0.5", ylabel="weighted F1")
     for axes in (left, right):
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        tick_whole_numbers(axes)
         axes.grid(alpha=0.3)
         axes.legend()
     save_figure(figure, path)
@@ -145,6 +147,8 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
 
 def _cell_graph(cell: _Cell, genes: Sequence[Gene]) -> "nx.MultiDiGraph[str]":
     """The cell's states in order, its output, and edges labelled by primitive (output: None)."""
+    import networkx as nx  # slow: not for --help
+
     graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
     graph.add_nodes_from([*cell.states, cell.output])
     for position, (primitive, state) in enumerate(genes):
@@ -168,7 +172,7 @@ def _log_ratios(weights: Array, name: str) -> "np.ma.MaskedArray[Any, Any]":
 
 
 def _draw_heat_map(
-    axes: Axes, ratios: "np.ma.MaskedArray[Any, Any]", cell: _Cell, *, limit: float
+    axes: "Axes", ratios: "np.ma.MaskedArray[Any, Any]", cell: _Cell, *, limit: float
 ) -> None:
     """Draws log ratios (epochs, E, P) with rows grouped by edge."""
     epochs, edges, count = ratios.shape
@@ -184,7 +188,7 @@ def _draw_heat_map(
     axes.set_facecolor("0.85")
     axes.set_title(cell.title, fontsize=14, pad=22)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    tick_whole_numbers(axes)
     axes.set_yticks(range(edges * count), cell.kind.primitives * edges, fontsize=6)
     axes.tick_params(axis="y", length=0)
     _draw_edges(axes, ratios, cell)
@@ -192,7 +196,7 @@ def _draw_heat_map(
     bar.set_label("log₂ of softmax weight / uniform weight")
 
 
-def _draw_edges(axes: Axes, ratios: "np.ma.MaskedArray[Any, Any]", cell: _Cell) -> None:
+def _draw_edges(axes: "Axes", ratios: "np.ma.MaskedArray[Any, Any]", cell: _Cell) -> None:
     """Names the edges beside their rows; hatches those that are discarded, from then on."""
     epochs, _, count = ratios.shape
     alive = ~np.ma.getmaskarray(ratios).all(axis=2)
@@ -218,7 +222,7 @@ def _draw_edges(axes: Axes, ratios: "np.ma.MaskedArray[Any, Any]", cell: _Cell) 
         )
 
 
-def _draw_stages(axes: Axes, stages: Sequence[int]) -> None:
+def _draw_stages(axes: "Axes", stages: Sequence[int]) -> None:
     """Separates the stages of a search by lines and names them above."""
     starts = [i for i, stage in enumerate(stages) if i == 0 or stage != stages[i - 1]]
     if len(starts) < 2:
@@ -233,13 +237,3 @@ def _draw_stages(axes: Axes, stages: Sequence[int]) -> None:
             ha="center",
             fontsize=11,
         )
-
-
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes a figure whole or not at all, as SVG or else PNG; the same figure, the same bytes."""
-    vector = Path(path).suffix == ".svg"
-    with mpl.rc_context({"svg.hashsalt": "genomeNAS"}), atomic_write(path) as file:
-        if vector:
-            figure.savefig(file, format="svg", metadata={"Date": None})
-        else:
-            figure.savefig(file, format="png")

@@ -4,29 +4,31 @@ import contextlib
 import ctypes
 import logging
 import os
-import signal
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from generalNAS_tools.data.deepsea_data import Splits, load_splits
-from generalNAS_tools.files.progress import STDERR, keep_descriptors
+from generalNAS_tools.files import ranks
+from generalNAS_tools.files.progress import STDERR, keep_descriptors, say
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.flags import as_config
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import (
     DataOptions,
     FrameOptions,
-    LoopOptions,
     RunOptions,
     SearchOptions,
     SupernetOptions,
     WeightOptions,
 )
-from generalNAS_tools.runs.run_directory import Diverged, RunDirectory, Stopped
+from generalNAS_tools.runs.run_directory import Diverged, RunDirectory
+from generalNAS_tools.runs.signals import Stopped, on_stop, stop_at_once
+from generalNAS_tools.runs.slow_amp import warn_of_slow_amp
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,9 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt."""
 DIVERGED = 3
 BAD_INPUT = 2
+LOST_RANK = 4
 SIGNAL_EXIT = 128
+_OUT_OF_MEMORY = re.compile("can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 
 
 class Setup(NamedTuple):
@@ -114,6 +118,8 @@ def set_up(
         cache_dir=data.cache_dir,
         seq_size=data.seq_size,
     )
+    size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
+    network = frame.network(**size) if frame else NetworkOptions(**size)
     fingerprints = {
         f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
     }
@@ -126,15 +132,15 @@ def set_up(
         device=device,
         restart=options.run.restart,
     )
-    if not Path(data.test_directory).exists():
+    if not os.path.exists(data.test_directory):  # never raises, for a closed folder say
         log.info("--test_directory %s: no such file yet; only a test needs it", data.test_directory)
     seed_everything(options.run.seed)
     set_tf32(options.run.tf32)
+    ranks.check_shares(min(data.batch_size, splits.train.num_sequences))
     for split in splits:
         split.to_device(device)
-    size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
-    network = frame.network(**size) if frame else NetworkOptions(**size)
     loop = LoopOptions.of(data, options.run, device, weights=weights, supernet=supernet)
+    warn_of_slow_amp(loop)
     return Setup(splits, run, loop, network, device)
 
 
@@ -145,11 +151,13 @@ def pick_device(name: str) -> torch.device:
         ValueError: no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if ranks.count() > 1 and ":" in name:
+        raise ValueError(f"--device {name}: each rank takes its own; expected cpu, cuda or auto")
     if name.partition(":")[0] not in {"cpu", "cuda"}:
         raise ValueError(f"--device {name}: expected cpu, cuda, cuda:1 ... or auto")
     try:
-        device = torch.device(name)
+        device = torch.device(ranks.own_device(name))
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -191,21 +199,49 @@ def keep_freed_memory() -> None:
 def run_command(main: Callable[[], None]) -> None:
     """Runs a script and leaves with its exit code.
 
-    0: all is done; 2: bad input, one line says what; 3: the training diverged; 128 and the
-    signal's number: stopped by it, the same command goes on.
+    0: all is done; 2: bad input, one line says what; 3: the training diverged; 4: another rank of
+    torchrun's has died; 128 and the signal's number: stopped by it, the same command goes on.
     """
     keep_descriptors()
+    # A notebook's `!python` inherits a backend that may be missing here; pictures need none.
+    os.environ.pop("MPLBACKEND", None)
     # A run resumed between its last step and its epoch's end moves the schedule first, rightly.
     warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
     keep_freed_memory()
     try:
+        on_stop(stop_at_once)  # until the run's directory saves first
+        STDERR.quiet = ranks.start() > 0
         main()
-    except ValueError as error:
-        STDERR.write(" ".join(str(error).split()) + "\n")
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        _say_why(error)
         log.debug("bad input", exc_info=True)
         sys.exit(DIVERGED if isinstance(error, Diverged) else BAD_INPUT)
+    except ranks.LostRank as error:
+        _say_why(error)
+        os._exit(LOST_RANK)  # at once: NCCL's threads may wait for the lost one
     except Stopped as stop:
-        log.info("%s; the same command goes on from here", stop)
+        log.warning("%s; the same command goes on from here", stop)
         sys.exit(SIGNAL_EXIT + stop.number)
-    except KeyboardInterrupt:  # before the run's directory takes the signals over
-        sys.exit(SIGNAL_EXIT + signal.SIGINT)
+
+
+def _say_why(error: Exception) -> None:
+    """One line, of the first rank that fails."""
+    reason = _reason(error)
+    STDERR.quiet = not ranks.may_report()
+    say(reason)
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a script's input.
+
+    Raises:
+        RuntimeError: nothing is, it is a fault of ours.
+    """
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    # torch has no type of its own for what the computer's memory can't hold.
+    if isinstance(error, RuntimeError) and not _OUT_OF_MEMORY.search(f"{error}"):
+        raise error
+    if isinstance(error, MemoryError | RuntimeError):
+        return f"out of memory; try a smaller network or --batch_size ({error})"
+    return f"{error}"

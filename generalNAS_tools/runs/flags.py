@@ -11,10 +11,17 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
-from generalNAS_tools.files.progress import STDERR
+from generalNAS_tools.files.progress import say
 from generalNAS_tools.runs.old_flags import GIVEN, INERT, OLD_NAMES, Inert
 
 Options = TypeVar("Options")
+
+MAX_COUNT = 10**9
+"""Of steps, epochs, channels ...: nothing is larger, and products stay within 64 bits."""
+MAX_ARCHITECTURES = 100_000
+"""That a search draws: all of them lie in memory at a time."""
+MAX_NUMBER = 1e18
+"""Of rates, norms ...: the product of two of them is still a float32."""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -22,7 +29,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the one line, without the usage, and leaves."""
-        STDERR.write(f"{self.prog}: error: {' '.join(message.split())}\n")
+        say(f"{self.prog}: error: {message}")
         sys.exit(2)
 
 
@@ -30,11 +37,12 @@ def flag(convert: Callable[[str], Any], default: Any, text: str, *, choices: Any
     """A field of a dataclass that is a flag.
 
     Args:
-        convert: from the text that a user gives.
+        convert: from the text that a user gives; empty only if that is the default.
         default: a tuple makes it a flag of one or more values, `...` a flag that must be given.
         text: its sentence in --help.
         choices: the values allowed.
     """
+    convert = _not_empty if convert is str and default != "" else convert
     more = {"type": convert, "help": text, "choices": choices}
     return _field(default, more | ({"nargs": "+"} if isinstance(default, tuple) else {}))
 
@@ -76,10 +84,13 @@ def parse_options(kind: type[Options], description: str | None, **defaults: Any)
     assert defaults.keys() <= fields.keys()
     if any(getattr(part, "old_flags", False) for part in parts.values()):
         _add_old(parser, fields)
+    for word in sys.argv[1:]:
+        if word.startswith("--") and word.endswith("=--"):  # argparse would read no value at all
+            parser.error(f"{word}: expected a value")
     values = vars(parser.parse_args())
     if GIVEN in values:
         names = ", ".join(values[GIVEN])
-        STDERR.write(f"{parser.prog}: warning: without effect here, as in 2021: {names}\n")
+        say(f"{parser.prog}: warning: without effect here, as in 2021: {names}")
     return kind(**{name: _filled(part, values) for name, part in parts.items()})
 
 
@@ -127,6 +138,12 @@ def _filled(part: type[Any], values: dict[str, Any]) -> Any:
     return part(**{n: tuple(v) if isinstance(v, list) else v for n, v in chosen.items()})
 
 
+def _not_empty(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("'' is empty; expected a value")
+    return text
+
+
 def boolean(text: str) -> bool:
     """Reads True or False (also 1/0, yes/no), in any case."""
     values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -135,7 +152,7 @@ def boolean(text: str) -> bool:
     return values[text.lower()]
 
 
-def whole(minimum: int, maximum: int = 2**63 - 1, *, point: bool = False) -> Callable[[str], int]:
+def whole(minimum: int, maximum: int = MAX_COUNT, *, point: bool = False) -> Callable[[str], int]:
     """A converter for whole numbers from `minimum` to `maximum`; with `point` also as 1000.0."""
 
     def convert(text: str) -> int:
@@ -152,7 +169,7 @@ def whole(minimum: int, maximum: int = 2**63 - 1, *, point: bool = False) -> Cal
     return convert
 
 
-def real(minimum: float, maximum: float = math.inf) -> Callable[[str], float]:
+def real(minimum: float, maximum: float = MAX_NUMBER) -> Callable[[str], float]:
     """A converter for finite numbers from `minimum` to `maximum`."""
 
     def convert(text: str) -> float:
@@ -161,7 +178,7 @@ def real(minimum: float, maximum: float = math.inf) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not (math.isfinite(value) and minimum <= value <= maximum):
-            limit = f" and ≤ {maximum}" if maximum < math.inf else ""
+            limit = f" and ≤ {maximum:g}" if value > maximum or maximum < MAX_NUMBER else ""
             raise argparse.ArgumentTypeError(f"{text!r} is not a number ≥ {minimum}{limit}")
         return value
 
@@ -169,6 +186,7 @@ def real(minimum: float, maximum: float = math.inf) -> Callable[[str], float]:
 
 
 RATE = real(0.0, 1.0)
+SEED = whole(0, 2**63 - 1)
 
 
 def rate_below_one(text: str) -> float:

@@ -4,11 +4,10 @@ import argparse
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
-from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.criterion import CRITERIA
-from generalNAS_tools.runs.flags import flag, rate_below_one, real, switch, whole
+from generalNAS_tools.runs.flags import SEED, flag, real, switch, whole
+from generalNAS_tools.runs.frame_options import FrameOptions
+from generalNAS_tools.runs.run_files import check_name
 
 SGD_CLIP, ADAMW_CLIP = 0.25, 1.0
 """The largest total norm of the gradients where --clip doesn't say another."""
@@ -42,35 +41,26 @@ class DataOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameOptions:
-    """The frame of a searched network."""
-
-    title: ClassVar = "network"
-    init_channels: int = flag(whole(2), 8, "channels of the first cell")
-    layers: int = flag(whole(1), 6, "number of cells")
-    dropoutx: float = flag(rate_below_one, 0.1, "dropout of the RHN's input")
-    dropouth: float = flag(rate_below_one, 0.05, "dropout of the RHN's hidden state")
-    head_dropout: float = flag(rate_below_one, 0.1, "dropout before the head")
-
-    def network(self, *, seq_size: int, num_targets: int) -> NetworkOptions:
-        """The frame for some data."""
-        return NetworkOptions(
-            seq_size,
-            num_targets,
-            self.init_channels,
-            self.layers,
-            self.dropoutx,
-            self.dropouth,
-            self.head_dropout,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
 class LengthOptions:
     """How long to train, where that is one number."""
 
     title: ClassVar = "weights"
     epochs: int = flag(whole(1), 50, "epochs to train")
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """Largest gradient norms.
+
+    Attributes:
+        together: for all weights as one vector; None to clip CNN and RHN apart.
+        others: for all but the RHN.
+        rhn: for the RHN.
+    """
+
+    together: float | None
+    others: float
+    rhn: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +99,7 @@ class WeightOptions(AdamWOptions):
     rhn_clip: float = flag(real(0.0), 0.25, "else: largest norm of the RHN")
 
     @property
-    def clipping(self) -> "Clipping":
+    def clipping(self) -> Clipping:
         """The clipping that the flags ask for."""
         clip = self.clip
         if clip is None:
@@ -151,14 +141,19 @@ class RunOptions:
     title: ClassVar = "run"
     save_dir: str = flag(str, "results", "folder for everything the run writes")
     save: str = flag(str, "run", "the run's name within --save_dir")
-    seed: int = flag(whole(0), 0, "seed of everything random")
+    seed: int = flag(SEED, 0, "seed of everything random")
     restart: bool = switch(False, "start over where a run was interrupted")
+    allow_changed_rates: bool = switch(False, "go on with other learning rates or clipping")
     device: str = flag(str, "auto", "cpu, cuda, cuda:1 ...; auto takes a GPU if there is one")
     amp: bool = switch(False, "bfloat16 matrix work")
     tf32: bool = switch(False, "on a GPU, TensorFloat-32 for float32 products and convolutions")
     report_freq: int = flag(whole(1, point=True), 1000, "steps between progress lines")
     validation: bool = switch(True, "validate during training")
     report_validation: int = flag(whole(1), 1, "epochs between validations")
+
+    def __post_init__(self) -> None:
+        """Checks the name of the run, of which those of its files are made."""
+        check_name(self.save)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,83 +192,3 @@ class StrandOptions:
     average_reverse_complement: bool = switch(
         False, "average the predictions of both strands of each sequence"
     )
-
-
-@dataclass(frozen=True)
-class Clipping:
-    """Largest gradient norms.
-
-    Attributes:
-        together: for all weights as one vector; None to clip CNN and RHN apart.
-        others: for all but the RHN.
-        rhn: for the RHN.
-    """
-
-    together: float | None
-    others: float
-    rhn: float
-
-
-@dataclass(frozen=True)
-class LoopOptions:
-    """What every epoch needs to know.
-
-    Attributes:
-        batch_size: sequences a step.
-        num_steps: steps of an epoch, at most.
-        seed: of the order of the sequences.
-        device: where the network is.
-        amp: bfloat16 matrix work.
-        beta: weight of the slowness penalty on the RHN's outputs.
-        clipping: of the gradients; None for none.
-        report_freq: steps between progress lines.
-        validate_every: epochs from one validation to the next; None for no validation.
-        batch_statistics: evaluate a supernet by the statistics of batches as large as those it
-            trains with, drawn at random.
-        rc_augment: read each training sequence on a random strand.
-    """
-
-    batch_size: int
-    num_steps: int
-    seed: int
-    device: torch.device
-    amp: bool = False
-    beta: float = 0.0
-    clipping: Clipping | None = None
-    report_freq: int = 1000
-    validate_every: int | None = 1
-    batch_statistics: bool = False
-    rc_augment: bool = False
-
-    @classmethod
-    def of(
-        cls,
-        data: DataOptions,
-        run: RunOptions,
-        device: torch.device,
-        *,
-        weights: WeightOptions | None = None,
-        supernet: SupernetOptions | None = None,
-    ) -> "LoopOptions":
-        """The options that the flags ask for; without `weights` no penalty and no clipping."""
-        return cls(
-            data.batch_size,
-            data.num_steps,
-            run.seed,
-            device,
-            amp=run.amp,
-            beta=weights.beta if weights else 0.0,
-            clipping=weights.clipping if weights else None,
-            report_freq=run.report_freq,
-            validate_every=run.report_validation if run.validation else None,
-            batch_statistics=supernet is not None and supernet.rhn_statistics == "batch",
-            rc_augment=data.rc_augment,
-        )
-
-    def validates(self, epoch: int) -> bool:
-        """Whether an epoch, counted from 0, ends with a validation."""
-        return self.validate_every is not None and (epoch + 1) % self.validate_every == 0
-
-    def autocast(self) -> torch.autocast:
-        """The context of a forward pass."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp)

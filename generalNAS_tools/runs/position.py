@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from generalNAS_tools.files import ranks
+
 Item = TypeVar("Item")
 
 
@@ -47,7 +49,7 @@ class Position:
             What `make` gave, also when the run is continued.
         """
         if name not in self.place:
-            self.place[name] = make()
+            self.place[name] = ranks.value_of_first(make())
         return self.place[name]
 
     def epochs(self, total: int, first: int = 0) -> Iterator[int]:

@@ -1,60 +1,45 @@
 """Everything a run writes, and how it goes on after an interruption.
 
-One checkpoint holds all that the next step depends on. It is written atomically after every
-epoch and at SIGTERM or SIGINT, so the same command run again continues where the last one
-stopped and ends with the same bytes as a run that nobody disturbed.
+One checkpoint, written atomically after every epoch and at a signal to stop, holds all that the
+next step depends on: the same command, run again, ends with the bytes of an undisturbed run.
 """
 
 import json
 import logging
 import math
-import signal
 from collections.abc import Mapping
-from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.checkpoints import (
     all_finite,
+    check_same_state,
     load_checkpoint,
     random_states,
     save_weights,
     set_random_states,
 )
+from generalNAS_tools.runs.changes import Stateful, change_column, continued, load_states
 from generalNAS_tools.runs.position import Position
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import Clock, open_log
+from generalNAS_tools.runs.signals import Stopped, on_stop
 
 log = logging.getLogger(__name__)
 
-FREE_FLAGS = frozenset(
-    {"restart", "cache_dir", "report_freq", "save_dir", "archive", "average_reverse_complement"}
-    | {"device", "train_directory", "valid_directory", "test_directory"}
-)
-"""Flags that may change between the parts of one run: they don't change what is trained."""
-
-
-class Stateful(Protocol):
-    """Anything with a state that a checkpoint can hold."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state, as tensors, numbers, strings, lists and dicts."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> Any:
-        """Takes a state back."""
-
-
-class Stopped(Exception):  # noqa: N818 - not an error
-    """The run was asked to stop and has saved its state."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
-        self.number = number
-
 
 class Diverged(ValueError):  # noqa: N818 - said of a network
-    """A loss or a weight is not finite."""
+    """A loss or a weight is not finite.
+
+    Attributes:
+        what: which one, and when; the message also says how to go on.
+    """
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(f"{what}; {advice}")
+        self.what = what
 
 
 class RunDirectory(Position):
@@ -71,12 +56,10 @@ class RunDirectory(Position):
     Attributes:
         files: names and writes them.
         history: one row an epoch.
-        device: whose random state belongs to the run.
         partial: state of the epoch that a signal interrupted, else None.
 
     Raises:
-        ValueError: the folder can't be used, another process uses it, the checkpoint is damaged
-            or belongs to other flags (the message names the flag).
+        ValueError: folder or checkpoint can't be used; the message names the flag that differs.
     """
 
     def __init__(
@@ -98,6 +81,8 @@ class RunDirectory(Position):
         self.stop_signal: int | None = None
         self._tracked: dict[str, Stateful] = {}
         self._saved: dict[str, Any] | None = None
+        self._kept: str | None = None
+        self._resumed = False
         self._checkpoint = self.files.path("checkpoint", "pt")
         self._restart = restart
         if self._checkpoint.exists() and not restart:
@@ -107,38 +92,42 @@ class RunDirectory(Position):
         self.files.write_json("config", self.config)
         if self.history:
             self.files.write_history(self.history)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask_to_stop)
+        on_stop(self._ask_to_stop)
 
     def track(self, **objects: Stateful) -> None:
         """Names the objects that the next epochs change; takes their saved state back.
 
-        The objects replace those tracked before, and the first call after a start continues
-        from the checkpoint, if there is one.
+        They replace those tracked before; the first call after a start goes on from a checkpoint.
 
         Raises:
             ValueError: the saved state doesn't fit.
         """
         self._tracked = dict(objects)
-        if self._restart:
+        if self._restart and ranks.number() == 0:
             self._checkpoint.unlink(missing_ok=True)
             self._restart = False
         saved, self._saved = self._saved, None
         if saved is None:
             return
         try:
-            for name, target in objects.items():
-                target.load_state_dict(saved["objects"][name])
+            load_states(objects, saved["objects"])
             set_random_states(saved["random"], self.device)
         except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
             reason = "doesn't fit this command; start over with --restart"
             raise ValueError(f"{self._checkpoint}: {reason}") from error
-        log.info("continuing at epoch %d", len(self.history) + 1)
+        self._resumed = True
 
     @property
     def continues(self) -> bool:
         """Whether the next `track` will take back a saved state."""
         return self._saved is not None
+
+    def begin_epoch(self) -> int:
+        """Gives the epoch's number, from 0; says so where an interrupted run goes on."""
+        if self._resumed:
+            log.info("continuing at epoch %d", len(self.history) + 1)
+        self._resumed = False
+        return len(self.history)
 
     def end_epoch(self, row: Mapping[str, Any]) -> None:
         """Adds a row to the history and saves everything; the stage's next epoch follows.
@@ -150,8 +139,11 @@ class RunDirectory(Position):
             Diverged: a loss or a weight is not finite; the last good checkpoint stays.
         """
         self.check_finite(row)
+        check_same_state(self._tracked)
         seconds = round(self.clock.epoch_seconds(), 3)
-        self.history.append({"epoch": len(self.history) + 1, **row, "seconds": seconds})
+        epoch = len(self.history) + 1
+        change = change_column(self.config, epoch)
+        self.history.append({"epoch": epoch, **row, **change, "seconds": seconds})
         self.partial = None
         self.place["epoch"] = self.place.get("epoch", 0) + 1
         self.save_checkpoint()
@@ -179,9 +171,9 @@ class RunDirectory(Position):
         Raises:
             Stopped: after saving.
         """
-        if partial is not None:
-            self.partial = partial
-        if self.stop_signal is None:
+        self.partial = partial or self.partial
+        number = ranks.largest(self.stop_signal or 0)
+        if not number:
             return
         if self.partial is not None:
             self._check_weights()
@@ -189,7 +181,7 @@ class RunDirectory(Position):
                 raise self._not_finite("train_loss is not finite")
             self.partial["seconds"] = self.clock.epoch_seconds()
             self.save_checkpoint()
-        raise Stopped(self.stop_signal)
+        raise Stopped(number)
 
     def report_step(self, step: int, steps: int, loss: float) -> None:
         """Logs how far the epoch is.
@@ -214,22 +206,22 @@ class RunDirectory(Position):
             "random": random_states(self.device),
         }
         save_weights(self._checkpoint, state)
+        self._note_kept()
 
     def _load(self) -> None:
         state = load_checkpoint(self._checkpoint)
-        self._check_config(state["config"])
         self.place, self.history = state["position"], state["history"]
+        self.config = continued(
+            state["config"], self.config, source=self._checkpoint, epoch=len(self.history) + 1
+        )
         self.partial, self._saved = state["partial"], state
+        self._note_kept()
 
-    def _check_config(self, old: dict[str, Any]) -> None:
-        for flag in sorted((old.keys() | self.config.keys()) - FREE_FLAGS):
-            before, now = old.get(flag), self.config.get(flag)
-            if before != now:
-                name = flag if " " in flag else f"--{flag}"
-                raise ValueError(
-                    f"{self._checkpoint}: the run was started with {name} {before}, now it is "
-                    f"{now}; give the old value, another --save, or --restart"
-                )
+    def _note_kept(self) -> None:
+        epoch = len(self.history)
+        self._kept = f"epoch {epoch}"
+        if self.partial is not None:
+            self._kept = f"step {self.partial['step']} of epoch {epoch + 1}"
 
     def _check_weights(self) -> None:
         for name, target in self._tracked.items():
@@ -237,15 +229,18 @@ class RunDirectory(Position):
                 raise self._not_finite(f"the state of the {name} is not finite")
 
     def _not_finite(self, what: str) -> Diverged:
-        own = ("rhn_lr", "cnn_lr", "learning_rate")
-        names = ("adamw_lr",) if self.config.get("optimizer") == "adamw" else own
-        flags = " or ".join(f"--{name}" for name in (*names, "clip") if name in self.config)
+        sgd = ("rhn_lr", "cnn_lr", "learning_rate", "clip")
+        names = ("adamw_lr", "clip") if self.config.get("optimizer") == "adamw" else sgd
+        flags = " or ".join(f"--{name}" for name in names if name in self.config)
+        lower = f"a lower {flags or 'learning rate'}"
         return Diverged(
-            f"epoch {len(self.history) + 1}: {what}; the run stops, {self._checkpoint} holds the "
-            f"last good state, if any; try --restart with a lower {flags or 'learning rate'}"
+            f"epoch {len(self.history) + 1}: {what}",
+            f"{self._checkpoint} holds the state after {self._kept}; go on from there with "
+            f"--allow_changed_rates and {lower}, or start over with --restart"
+            if self._kept
+            else f"no state was saved before; try {lower}",
         )
 
-    def _ask_to_stop(self, number: int, _: FrameType | None) -> None:
+    def _ask_to_stop(self, number: int) -> None:
         """Remembers the signal; the loop saves and leaves after its step."""
         self.stop_signal = number
-        signal.signal(number, signal.SIG_DFL)

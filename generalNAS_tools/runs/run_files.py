@@ -5,12 +5,14 @@ import csv
 import io
 import json
 import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from generalNAS_tools.files.atomic_files import atomic_write, lock_file, write_array
+from generalNAS_tools.files import ranks
+from generalNAS_tools.files.atomic_files import atomic_write, check_writable, hold, write_array
 from generalNAS_tools.files.genotype_files import write_genotype
 from generalNAS_tools.search_space.genotypes import Genotype
 
@@ -24,24 +26,57 @@ ARRAYS = {
     "time": "seconds",
 }
 """Names of the array files and the history columns they hold."""
+ENDINGS = ("npy", "csv", "json", "jsonl", "txt", "png", "pt", "pth")
+"""Of the files that runs write."""
+MAX_NAME_BYTES = 150
+"""Of a run's name: file systems take 255, of which what stands around it needs the rest."""
+
+
+def check_name(save: str) -> None:
+    """Checks a run's name, of which those of its files are made.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not save or "/" in save:
+        raise ValueError(f"--save {save!r}: expected a name without a slash")
+    if len(os.fsencode(save)) > MAX_NAME_BYTES:
+        raise ValueError(f"--save {save!r}: expected a name of {MAX_NAME_BYTES} bytes at most")
 
 
 class RunFiles:
     """Names and writes the files of the run `save` of a method, within one folder.
 
     Raises:
-        ValueError: the folder can't be used, or another process runs under the same name.
+        ValueError: the folder can't be used, something else than a file has the name of one of the
+            run's, or another process runs under the same name.
     """
 
     def __init__(self, folder: str, *, save: str, method: str) -> None:
-        if not save or "/" in save:
-            raise ValueError(f"--save {save!r}: expected a name without a slash")
+        check_name(save)
         self.folder, self.save, self.method = Path(folder), save, method
-        self._lock = self._claim_folder()
+        self._own = rf"[^-]+-{re.escape(save)}\.({'|'.join(ENDINGS)})"
+        self._lock = self._claim_folder() if ranks.number() == 0 else None
+        self._model_lock: IO[str] | None = None
 
     def path(self, name: str, ending: str = "npy") -> Path:
         """Path of one of the run's files."""
         return self.folder / f"{name}-{self.save}.{ending}"
+
+    def owns(self, path: Path) -> bool:
+        """Whether a path has the name of one of the run's files, written already or not."""
+        path = path.resolve()
+        return path.parent == self.folder.resolve() and bool(re.fullmatch(self._own, path.name))
+
+    def hold_model(self, path: Path) -> None:
+        """Locks the run's model file, which may lie anywhere.
+
+        Raises:
+            ValueError: another run writes it.
+        """
+        if self._lock is not None:  # else the user knows already
+            path = path.resolve()
+            self._model_lock = hold(path.with_name(f".{path.name}.model.lock"), "--model_path")
 
     def write_history(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Writes the history as CSV and as the array files."""
@@ -76,29 +111,23 @@ class RunFiles:
         write_genotype(path, genotype)
         log.info("genotype written to %s", path)
 
-    def _claim_folder(self) -> IO[str]:
+    def _claim_folder(self) -> IO[str] | None:
         """Makes the folder and locks the run's name, so that no two processes mix files."""
-        path = self.folder / f".{self.save}.lock"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = path.open("w")
-            if lock_file(lock):
+            lock = hold(self.folder / f".{self.save}.lock", "--save or --save_dir")
+            if lock is not None:
                 self._remove_leftovers()
-            else:
-                log.warning("%s: no locks here, so don't run this twice at a time", path)
-        except BlockingIOError as error:
-            lock.close()
-            raise ValueError(
-                f"{path}: another process is running this; give another --save or --save_dir"
-            ) from error
+            for path in self.folder.iterdir():
+                if self.owns(path) and not path.is_file():
+                    check_writable(path)
         except OSError as error:
             raise ValueError(f"--save_dir {self.folder}: {error.strerror or error}") from error
         return lock
 
     def _remove_leftovers(self) -> None:
         """Removes what a killed process of this run had half-written."""
-        name = re.compile(rf"\.[^-]+-{re.escape(self.save)}\.[a-z]+\.[^.]*\.[^.]+\.part")
         for path in self.folder.glob(".*.part"):
-            if name.fullmatch(path.name):
+            if re.fullmatch(rf"\.{self._own}\.[^.]*\.[^.]+\.part", path.name):
                 with contextlib.suppress(OSError):
                     path.unlink()

@@ -9,9 +9,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.progress import STDERR
 
 FORMAT = "%(asctime)s %(message)s"
+_LONGEST = datetime.timedelta.max // datetime.timedelta(seconds=1)
 
 
 class _BarHandler(logging.Handler):
@@ -29,7 +31,7 @@ def open_log(path: Path | None) -> None:
         ValueError: the file can't be written.
     """
     handlers: list[logging.Handler] = [_BarHandler()]
-    if path is not None:
+    if path is not None and ranks.number() == 0:
         try:
             handlers.insert(0, logging.FileHandler(path, encoding="utf-8"))
         except OSError as error:
@@ -92,4 +94,4 @@ class Clock:
 
 def duration(seconds: float) -> str:
     """Days, hours, minutes and seconds, as 1 day, 2:03:04."""
-    return str(datetime.timedelta(seconds=round(seconds)))
+    return str(datetime.timedelta(seconds=min(round(seconds), _LONGEST)))

@@ -12,9 +12,10 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from generalNAS_tools.files.atomic_files import check_writable
 from generalNAS_tools.files.checkpoints import load_weights, save_weights
 from generalNAS_tools.pictures.pictures import draw_curves
+from generalNAS_tools.runs.changes import CHANGES, Stateful
 from generalNAS_tools.runs.command import Setup
 from generalNAS_tools.runs.options import ModelOptions
-from generalNAS_tools.runs.run_directory import RunDirectory, Stateful
+from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.training.train_step import Forward
 from generalNAS_tools.training.training_epoch import training_epoch
 
@@ -87,10 +88,12 @@ def _model_path(model_path: str | None, run: RunDirectory) -> Path:
     Raises:
         ValueError: no model can be written there, or a run that goes on has lost its own.
     """
-    path = Path(model_path) if model_path else run.files.path("model", "pth")
+    usual = run.files.path("model", "pth")
+    path = Path(model_path) if model_path else usual
     check_writable(path)
-    if path.resolve() == run.files.path("checkpoint", "pt").resolve():
-        raise ValueError(f"--model_path {path}: is the run's checkpoint; name another file")
+    if run.files.owns(path) and path.resolve() != usual.resolve():
+        raise ValueError(f"--model_path {path}: the run writes this file itself; name another")
+    run.files.hold_model(path)
     if run.history:
         _load_model(path, run.history, resumed=True)
     elif path.exists() and "weights" not in load_weights(path):
@@ -110,7 +113,7 @@ def _load_model(path: Path, history: list[Row], *, resumed: bool = False) -> dic
         ValueError: it is missing or another run's.
     """
     kept = _best(history) or history[-1]
-    expected = {name: value for name, value in kept.items() if name != "seconds"}
+    expected = {name: value for name, value in kept.items() if name not in {"seconds", CHANGES}}
     model = load_weights(path) if path.exists() else {}
     trained = model.get("trained")
     ahead = isinstance(trained, dict) and trained.get("epoch") == len(history) + 1

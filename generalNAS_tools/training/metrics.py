@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.progress import progress_bar
 
 Metrics = dict[str, Any]
@@ -35,18 +36,25 @@ class StreamingF1:
         self._counts = torch.zeros(3, num_targets, dtype=torch.int64, device=device)
 
     @torch.no_grad()
-    def update(self, logits: Tensor, labels: Tensor) -> None:
+    def update(self, logits: Tensor, labels: Tensor, *, shared: bool = False) -> None:
         """Counts a batch without waiting for the device.
 
         Args:
             logits: (B, num_targets); positive means predicted.
             labels: (B, num_targets), 0 or 1 of any dtype.
+            shared: the other ranks have the rest of the batch; counts that too.
         """
         predicted = logits > 0
         positive = labels > 0
-        self._counts[0] += (predicted & positive).sum(0)
-        self._counts[1] += (predicted & ~positive).sum(0)
-        self._counts[2] += (~predicted & positive).sum(0)
+        cases = (predicted & positive, predicted & ~positive, ~predicted & positive)
+        counts = torch.stack([case.sum(0) for case in cases])
+        if shared:
+            ranks.add_up([counts])
+        self._counts += counts
+
+    def add_up(self) -> None:
+        """Takes in what the other ranks have counted of their own batches."""
+        ranks.add_up([self._counts])
 
     def compute(self) -> float:
         """F1 averaged over targets by their number of positives; 0 where it is undefined."""

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, is_reverse_complement_doubled
+from generalNAS_tools.files import ranks
 from generalNAS_tools.files.model_files import FinalModel
-from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.training.metrics import (
@@ -46,7 +47,7 @@ def predict_test_set(
     average_strands: bool,
     run: RunDirectory | None = None,
 ) -> Predictions:
-    """Predicts a whole test set.
+    """Predicts a whole test set; of several ranks, rank 0 has it in the end and the others nothing.
 
     Args:
         network: what is tested.
@@ -60,7 +61,7 @@ def predict_test_set(
     doubled = average_strands and is_reverse_complement_doubled(split)
     split.to_device(options.device)
     found, loss = predict(network, forward, split=split, options=options, run=run)
-    labels = split.all_labels()
+    labels = split.all_labels()[: len(found)]
     if doubled:
         found = average_reverse_complement(found, labels)
         labels = labels[: len(found)]
@@ -76,6 +77,8 @@ def predict_test_set(
 
 def write_test_report(files: RunFiles, predictions: Predictions) -> None:
     """Scores predictions, logs the figures and writes everything."""
+    if ranks.number() > 0:
+        return
     labels, probabilities, loss = predictions
     metrics = score_predictions(labels, probabilities)
     files.write_array("test_loss", loss)

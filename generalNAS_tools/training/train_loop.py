@@ -9,7 +9,6 @@ Dimension letters: B batch, L sequence length (bp), T RHN time steps, H RHN widt
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,74 +24,16 @@ from generalNAS_tools.data.deepsea_data import (
     random_strands,
     reverse_complement,
 )
+from generalNAS_tools.files import ranks
+from generalNAS_tools.files.checkpoints import take_first_random_states
 from generalNAS_tools.files.progress import progress_bar
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.rhn.cells import SearchRHN
-from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
-from generalNAS_tools.training.metrics import StreamingF1, mean_areas
-from generalNAS_tools.training.train_step import Forward, bce_loss, weight_step
-
-
-class EpochMetrics(NamedTuple):
-    """What an epoch reached.
-
-    Attributes:
-        loss: mean cross-entropy.
-        f1: weighted F1 at threshold 0.5.
-        auroc: mean over the targets with both classes; None if there is none, or not measured.
-        auprc: likewise.
-    """
-
-    loss: float
-    f1: float
-    auroc: float | None = None
-    auprc: float | None = None
-
-
-class Meter:
-    """Mean loss and F1, summed on the device and read once."""
-
-    def __init__(self, num_targets: int, device: torch.device) -> None:
-        self.loss = torch.zeros((), dtype=torch.float64, device=device)
-        self.count = 0
-        self.f1 = StreamingF1(num_targets, device)
-
-    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Adds a batch; `loss` is its mean."""
-        self.loss += loss.detach().double() * len(labels)
-        self.count += len(labels)
-        self.f1.update(logits.detach(), labels)
-
-    def mean_loss(self) -> float:
-        """Mean loss so far; waits for the device."""
-        return self.loss.item() / self.count
-
-    def figures(self) -> EpochMetrics:
-        """What was measured; waits for the device."""
-        return EpochMetrics(self.mean_loss(), self.f1.compute())
-
-    def state_dict(self) -> dict[str, Any]:
-        """The sums so far."""
-        return {"loss": self.loss, "count": self.count, "f1": self.f1.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from sums taken before."""
-        self.loss.copy_(state["loss"])
-        self.count = state["count"]
-        self.f1.load_state_dict(state["f1"])
-
-
-def figures_row(train: EpochMetrics, valid: EpochMetrics | None) -> dict[str, float | None]:
-    """The history columns of an epoch."""
-    return {
-        "train_loss": train.loss,
-        "acc_train": train.f1,
-        "valid_loss": valid.loss if valid else None,
-        "acc_valid": valid.f1 if valid else None,
-        "valid_auroc": valid.auroc if valid else None,
-        "valid_auprc": valid.auprc if valid else None,
-    }
+from generalNAS_tools.training.epoch_metrics import EpochMetrics, Meter
+from generalNAS_tools.training.metrics import mean_areas
+from generalNAS_tools.training.train_step import Forward, bce_loss, rank_batch, weight_step
 
 
 def train_epoch(
@@ -117,7 +58,7 @@ def train_epoch(
         before_step: called with epoch, step and batch before each weight step.
     """
     network.train()
-    epoch = len(run.history)
+    epoch = run.begin_epoch()
     order = epoch_indices(split.num_sequences, seed=options.seed, epoch=epoch)
     parts = batches(order, options.batch_size, drop_last=True)[: options.num_steps]
     steps = len(parts)
@@ -128,18 +69,21 @@ def train_epoch(
     if run.partial is not None:
         start = run.partial["step"]
         meter.load_state_dict(run.partial["meter"])
-    for step in _with_bar(range(start, steps), f"epoch {epoch + 1}", steps):
-        batch = split.batch(parts[step], options.device)
+    for step in _with_bar(range(start, steps), f"epoch {epoch + 1}"):
+        ranks.seed_others(options.seed, epoch, step)
+        batch = rank_batch(split, parts[step], options.device)
         if strands is not None:
-            other = strands[parts[step]].to(options.device)[:, None, None]
+            other = strands[ranks.share(parts[step])].to(options.device)[:, None, None]
             batch = batch._replace(x=torch.where(other, reverse_complement(batch.x), batch.x))
         if before_step is not None:
             before_step(epoch, step, batch)
         loss, logits = weight_step(network, forward, optimizer, batch=batch, options=options)
-        meter.update(loss, logits, batch.labels)
+        meter.update(loss, logits, batch.labels, batch.share)
         if (step + 1) % options.report_freq == 0 and step + 1 < steps:
             run.report_step(step + 1, steps, meter.mean_loss())
         run.stop_if_asked({"step": step + 1, "meter": meter.state_dict()})
+    ranks.copy_first([buffer for buffer in network.buffers() if buffer.is_floating_point()])
+    take_first_random_states(options.device)
     return meter.figures()
 
 
@@ -164,22 +108,22 @@ def evaluate(
     """
     network.eval()
     meter = Meter(split.num_targets, options.device)
-    logits, labels = [], []
+    logits = [torch.empty(0, split.num_targets, device=options.device)]
+    labels = [logits[0].bool()]  # a rank may have no batch
     parts = _validation_batches(split, options)
     with rhn_batch_statistics(network, options.batch_statistics):
-        for batch, output in _passes(forward, split, parts, options, "validation"):
+        for batch, output in _passes(forward, split, parts, options, "validation", run):
             meter.update(bce_loss(output, batch), output.logits, batch.labels)
             if areas:
                 logits.append(output.logits.float())
                 labels.append(batch.labels > 0)
-            if run is not None:
-                run.stop_if_asked()
+    meter.add_up()
     figures = meter.figures()
     if areas and math.isfinite(figures.loss):
-        truth, scores = torch.cat(labels).cpu().numpy(), torch.cat(logits).cpu().numpy()
-        means = mean_areas(truth, scores)
+        truth = ranks.gather(torch.cat(labels).cpu()).numpy()
+        means = mean_areas(truth, ranks.gather(torch.cat(logits).cpu()).numpy())
         figures = figures._replace(auroc=means[0], auprc=means[1])
-    return figures
+    return EpochMetrics(*ranks.value_of_first(figures))
 
 
 def _validation_batches(split: PackedSplit, options: LoopOptions) -> Sequence[Tensor]:
@@ -233,18 +177,18 @@ def predict(
         other_strand: read the sequences' reverse complements.
     """
     network.eval()
-    predictions = np.empty((split.num_sequences, split.num_targets), dtype=np.float32)
-    meter, done = Meter(split.num_targets, options.device), 0
     parts = batches(torch.arange(split.num_sequences), options.batch_size, drop_last=False)
+    own = sum(map(len, ranks.share(parts)))
+    predictions = np.empty((own, split.num_targets), dtype=np.float32)
+    meter, done = Meter(split.num_targets, options.device), 0
     read = (lambda x: forward(reverse_complement(x))) if other_strand else forward
-    for batch, output in _passes(read, split, parts, options, "test"):
+    for batch, output in _passes(read, split, parts, options, "test", run):
         meter.update(bce_loss(output, batch), output.logits, batch.labels)
         size = len(batch.labels)
         predictions[done : done + size] = output.logits.float().sigmoid().cpu().numpy()
         done += size
-        if run is not None:
-            run.stop_if_asked()
-    return predictions, meter.mean_loss()
+    meter.add_up()
+    return ranks.gather(torch.from_numpy(predictions)).numpy(), meter.mean_loss()
 
 
 def _passes(
@@ -253,17 +197,22 @@ def _passes(
     parts: Sequence[Tensor],
     options: LoopOptions,
     name: str,
+    run: RunDirectory | None,
 ) -> Iterator[tuple[Batch, NetworkOutput]]:
-    """Forward passes without gradients."""
+    """Forward passes of this rank's batches without gradients; asks after each whether to stop."""
+    own = ranks.share(parts)
     with torch.inference_mode():
-        for step in _with_bar(range(len(parts)), name, len(parts)):
-            batch = split.batch(parts[step], options.device)
-            with options.autocast():
-                output = forward(batch.x)
-            yield batch, output
+        for step in _with_bar(range(-(-len(parts) // ranks.count())), name):
+            if step < len(own):  # the last ranks may have a batch less, but all ask
+                batch = split.batch(own[step], options.device)
+                with options.autocast():
+                    output = forward(batch.x)
+                yield batch, output
+            if run is not None:
+                run.stop_if_asked()
 
 
-def _with_bar(items: range, name: str, total: int) -> Iterator[int]:
+def _with_bar(steps: range, name: str) -> Iterator[int]:
     """A progress bar, silent when stderr is no terminal."""
-    first = total - len(items)
-    yield from progress_bar(items, desc=name, total=total, initial=first, leave=False, unit="step")
+    first, total = steps.start, steps.stop
+    yield from progress_bar(steps, desc=name, total=total, initial=first, leave=False, unit="step")

@@ -9,12 +9,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from generalNAS_tools.data.deepsea_data import Batch
+from generalNAS_tools.data.deepsea_data import Batch, PackedSplit
+from generalNAS_tools.files import ranks
 from generalNAS_tools.networks.frame import NetworkOutput
-from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.training.optimizers import clip_gradients
 
 Forward = Callable[[Tensor], NetworkOutput]
+
+
+def rank_batch(split: PackedSplit, indices: Tensor, device: torch.device) -> Batch:
+    """This rank's share of the batch of some sequences.
+
+    Raises:
+        ValueError: it is too small for BatchNorm.
+    """
+    ranks.check_shares(len(indices))
+    own = ranks.share(indices)
+    return split.batch(own, device)._replace(share=len(own) / len(indices))
 
 
 def bce_loss(output: NetworkOutput, batch: Batch) -> Tensor:
@@ -47,13 +59,20 @@ def weight_step(
     batch: Batch,
     options: LoopOptions,
 ) -> tuple[Tensor, Tensor]:
-    """One step of the weights; gives the cross-entropy and the logits, both detached."""
+    """One step of the weights.
+
+    Returns:
+        The cross-entropy of the whole batch, and the logits of this rank's share, both detached.
+    """
     with options.autocast():
         output = forward(batch.x)
     total, loss = weight_loss(output, batch, options.beta)
     optimizer.zero_grad(set_to_none=True)
     total.backward()
+    loss = loss.detach()
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    ranks.add_up([*gradients, loss], batch.share)
     if options.clipping is not None:
         clip_gradients(network, options.clipping)
     optimizer.step()
-    return loss.detach(), output.logits.detach()
+    return loss, output.logits.detach()

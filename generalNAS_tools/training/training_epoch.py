@@ -8,8 +8,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.runs.command import Setup
+from generalNAS_tools.training.epoch_metrics import figures_row
 from generalNAS_tools.training.optimizers import step_schedule
-from generalNAS_tools.training.train_loop import evaluate, figures_row, train_epoch
+from generalNAS_tools.training.train_loop import evaluate, train_epoch
 from generalNAS_tools.training.train_step import Forward
 
 

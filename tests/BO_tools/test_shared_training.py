@@ -17,10 +17,10 @@ from generalNAS_tools.data.deepsea_data import load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import inherit_weights
 from generalNAS_tools.runs.command import Setup
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import (
     FrameOptions,
     LengthOptions,
-    LoopOptions,
     RunOptions,
     ScoreOptions,
     SupernetOptions,
@@ -59,6 +59,9 @@ class Run:
     def __init__(self):
         self.history, self.partial = [], None
         self.clock = SimpleNamespace()
+
+    def begin_epoch(self):
+        return len(self.history)
 
     def report_step(self, *args):
         pass

@@ -4,7 +4,8 @@ import pytest
 
 from benchmarks.bench import count_launches
 from benchmarks.settings import MeasuringOptions, Options
-from generalNAS_tools.runs.options import FrameOptions, LengthOptions, WeightOptions
+from generalNAS_tools.runs.frame_options import FrameOptions
+from generalNAS_tools.runs.options import LengthOptions, WeightOptions
 
 MOST = {
     "supernet weight step": 20_000,

@@ -12,7 +12,8 @@ from generalNAS_tools.data.deepsea_data import load_splits
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.command import Setup
-from generalNAS_tools.runs.options import LoopOptions, WeightOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
+from generalNAS_tools.runs.options import WeightOptions
 from generalNAS_tools.search_space.edge_masks import full_masks
 from tests.toy_bundle import write_toy_bundle
 
@@ -30,6 +31,9 @@ class FakeRun:
 
     def stop_if_asked(self, partial=None):
         self.steps += partial is not None
+
+    def begin_epoch(self):
+        return len(self.history)
 
     def report_step(self, *args):
         pass

@@ -73,13 +73,13 @@ def plain_windows(genome, targets, chromosomes, *, window, size, overlap, unknow
     return np.array(sequences, np.uint8), np.array(labels, np.uint8)
 
 
-def make(*line):
-    """Runs the script with its own log, as pytest's handlers would take it."""
+def make(*line, script=SCRIPT):
+    """Runs a script with its own log, as pytest's handlers would take it."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     root.handlers.clear()
     try:
-        return run_script(SCRIPT, [str(word) for word in line])
+        return run_script(script, [str(word) for word in line])
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)

@@ -109,6 +109,13 @@ def test_refuses_to_replace_files_and_short_sequences(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_what_is_in_the_way_is_named_before_anything_is_written(tmp_path):
+    (tmp_path / "targets.txt").mkdir()
+    with pytest.raises(ValueError, match=r"targets\.txt: can't be written"):
+        write_demo_bundle(tmp_path, SMALL, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["targets.txt"]
+
+
 def test_script_ends_bad_input_with_one_line_and_code_2(tmp_path):
     script = Path(__file__).parents[2] / "data_generators" / "make_demo_data.py"
     command = [sys.executable, script, "--directory", tmp_path / "demo", "--seq_size", "50"]

@@ -252,7 +252,7 @@ def test_bad_options_are_one_line(own, more, message):
     [
         (b"", "no sequence in it"),
         (b"chr1\nACGT\n", "does not begin with '>'"),
-        (gzip.compress(b">chr1\nACGT\n"), "compressed by gzip; expected"),
+        (gzip.compress(b">chr1\nACGT\n", mtime=0), "compressed by gzip; expected"),
         (b">chr4\nACGT\n>chr5\nAC*T\n", "sequence chr5 has a letter that is no base at position 3"),
         (
             b">chr4\nAC\nACGT\nAC\n",
@@ -307,8 +307,12 @@ def test_damaged_bgzip_is_one_line(own, damage, message, indexed):
 def test_no_index_and_no_permission_to_write_one(own, monkeypatch):
     folder, _, _ = own
 
-    def deny(_):
-        raise PermissionError(13, "Permission denied")
+    original = atomic_files._open_temporary
+
+    def deny(path):
+        if path.suffix == ".fai":
+            raise PermissionError(13, "Permission denied")
+        return original(path)
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic_files, "_open_temporary", deny)

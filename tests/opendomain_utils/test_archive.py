@@ -6,7 +6,7 @@ import pytest
 
 from BONAS_search_space.graphs import canonical, genotype_of
 from data_generators.random_graphs import random_architecture
-from opendomain_utils.archive import Archive, ScoredArchitecture
+from opendomain_utils.archive import Archive, ScoredArchitecture, line_of
 
 
 @pytest.fixture
@@ -106,6 +106,54 @@ def test_duplicates_and_foreign_genotypes_are_named(path):
     path.write_text(lines[0] + lines[1].replace("dil_conv_15", "dil_conv_9"))
     with pytest.raises(ValueError, match=r"line 2: normal\[\d\] is 'dil_conv_9'"):
         Archive(path)
+
+
+def changed(raw, order):
+    lines = raw.splitlines(keepends=True)
+    return b"".join(lines[number] for number in order)
+
+
+@pytest.mark.parametrize(
+    ("order", "kept"),
+    [
+        ([0, 1, 2, 3, 4], 5),
+        ([0, 1, 2, 3], 4),
+        ([0, 1], 2),
+        ([], 2),
+        ([0], 2),
+        ([1], 2),
+        ([0, 1, 3, 4], 2),  # what comes after a missing row has lost its place
+        ([0, 1, 2, 4], 3),
+        ([1, 0, 2], 2),
+        ([0, 2, 3, 4], 2),
+    ],
+)
+def test_lost_rows_come_back(path, entries, order, kept):
+    """A run stands on two rows and scores the other three architectures in turn."""
+    raw, turn = path.read_bytes(), [entry.genotype for entry in entries[2:]]
+    lines = [line_of(entry) for entry in Archive(path).entries[:2]]
+    path.write_bytes(changed(raw, order))
+    archive = Archive(path)
+    assert archive.restore(lines, turn) == (order != list(range(kept)))
+    assert path.read_bytes() == changed(raw, range(kept))
+    for entry in entries[kept:]:
+        archive.append(entry)
+    assert path.read_bytes() == raw
+    path.unlink()
+    assert Archive(path).restore(lines, turn)
+    assert path.read_bytes() == changed(raw, range(2))
+
+
+def test_rows_that_are_not_the_run_s_are_refused(path, entries):
+    raw = path.read_bytes()
+    archive = Archive(path)
+    lines = [line_of(entry) for entry in archive.entries[:2]]
+    with pytest.raises(ValueError, match=r"line 3: the run's checkpoint knows no such row"):
+        archive.restore(lines, [entry.genotype for entry in entries[3:]])
+    lines[1] = line_of(archive.entries[1]._replace(score=0.7))
+    with pytest.raises(ValueError, match=r"line 2: .*put back .* or start over with --restart"):
+        archive.restore(lines, [entry.genotype for entry in entries[2:]])
+    assert path.read_bytes() == raw
 
 
 def test_an_invalid_entry_is_not_written(path):

@@ -6,7 +6,7 @@ from data_generators.random_graphs import random_architecture
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.search_space.edge_masks import Masks, masks_from_genotype
 from generalNAS_tools.search_space.mixing import mask_mixing
 from opendomain_utils.batchnorm_recalibration import recalibrated

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.runs.options import RunOptions
+from generalNAS_tools.runs.options import RunOptions, WeightOptions
 from generalNAS_tools.training.train_loop import train_epoch
 from randomSearch_and_Hyperband_Tools.candidates import (
     CandidateStore,
@@ -93,6 +93,16 @@ def test_turns_add_up(setup):
     assert second.f1 == setup.run.history[-1]["acc_valid"]
     assert second.parameters == sum(p.numel() for p in candidate.network.parameters())
     assert second.seconds >= first.seconds
+
+
+def test_candidates_come_back_with_the_rates_of_the_flags(setup):
+    store = CandidateStore(setup.run)
+    store.keep(begin(setup))
+    lower = SimpleNamespace(**vars(OPTIONS) | {"weights": WeightOptions(cnn_lr=0.01)})
+    candidate = begin(setup, options=lower)
+    store.bring_back(candidate)
+    assert candidate.optimizer.param_groups[0]["lr"] == pytest.approx(0.01)
+    assert candidate.schedule.base_lrs[0] == 0.01
 
 
 def test_a_foreign_file_is_refused(setup):

@@ -12,7 +12,16 @@ from typing import NamedTuple
 import torch
 
 ROOT = Path(__file__).parents[2]
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_FOLDERS = ("", "baseline_models", "data_generators", "generalNAS_tools")
+SCRIPTS = sorted(
+    str(path.relative_to(ROOT))
+    for folder in _FOLDERS
+    for path in (ROOT / folder).glob("*.py")
+    if "\n    run_command(main)" in path.read_text(encoding="utf-8")
+)
+"""Every script, by its path in the project."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+SIGNALS += (signal.SIGXCPU,)
 
 
 class Outcome(NamedTuple):
@@ -20,22 +29,30 @@ class Outcome(NamedTuple):
     stderr: str
 
 
+@contextlib.contextmanager
+def signals_kept():
+    """Puts back whatever handlers the block sets."""
+    before = [signal.getsignal(number) for number in SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in zip(SIGNALS, before, strict=True):
+            signal.signal(number, handler)
+
+
 def run_script(script, line):
     """Runs a script in this process and puts everything global back as it was."""
     argv, path, handlers = sys.argv, list(sys.path), list(logging.getLogger().handlers)
-    before = [signal.getsignal(number) for number in SIGNALS]
     strict = torch.are_deterministic_algorithms_enabled()
     stderr, code = io.StringIO(), 0
     sys.argv = [script, *line]
     try:
-        with contextlib.redirect_stderr(stderr):
+        with signals_kept(), contextlib.redirect_stderr(stderr):
             runpy.run_path(str(ROOT / script), run_name="__main__")
     except SystemExit as leave:
         code = leave.code
     finally:
         sys.argv, sys.path[:] = argv, path
-        for number, handler in zip(SIGNALS, before, strict=True):
-            signal.signal(number, handler)
         logging.basicConfig(handlers=handlers, force=True)
         torch.use_deterministic_algorithms(strict)
     return Outcome(code, stderr.getvalue())

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import shlex
+import shutil
 import signal
 from functools import partial
 from importlib import import_module
@@ -203,6 +204,43 @@ def test_killed_while_a_row_is_written(toy, searched, tmp_path):
     assert outcome(tmp_path) == outcome(searched)
 
 
+@pytest.mark.parametrize("kept", [None, 0, 2, 4])
+def test_an_archive_that_was_lost_or_torn(kept, toy, searched, tmp_path):
+    """Rows of earlier iterations come from the checkpoint, the others are scored again."""
+    line, table = line_of(toy, tmp_path), tmp_path / "archive-a.jsonl"
+    assert killed(line, STEP, 8)  # iteration 1, whose checkpoint stands on 3 rows
+    assert killed(line, APPEND, 2)
+    rows_before = table.read_bytes().splitlines(keepends=True)
+    assert len(rows_before) == 4
+    if kept is None:
+        table.unlink()
+    else:
+        table.write_bytes(b"".join(rows_before[:kept]))
+    done = bonas(line)
+    assert done.code == 0, done.stderr
+    assert ("archive-a.jsonl had lost rows; 3 are there again" in done.stderr) == (kept != 4)
+    assert outcome(tmp_path) == outcome(searched)
+
+
+def test_a_finished_run_scores_lost_rows_again(toy, searched, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(searched, folder)
+    (folder / "archive-a.jsonl").unlink()
+    assert bonas(line_of(toy, folder)).code == 0
+    assert outcome(folder) == outcome(searched)
+
+
+def test_rows_without_their_checkpoint_are_refused(toy, searched, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(searched, folder)
+    (folder / "checkpoint-a.pt").unlink()
+    before = (folder / "archive-a.jsonl").read_bytes()
+    assert "archive-a.jsonl, line 1: " in refusal(bonas(line_of(toy, folder)))
+    assert (folder / "archive-a.jsonl").read_bytes() == before
+    assert bonas([*line_of(toy, folder), "--restart"]).code == 0
+    assert outcome(folder) == outcome(searched)
+
+
 @pytest.mark.parametrize(
     ("number", "target", "call", "step"),
     [
@@ -286,7 +324,7 @@ def test_other_predictors_and_phases_of_one_kind(predictor, toy, tmp_path):
         ({"loss_num": "exp"}, ["--loss_num", "'exp'"]),
         ({"init_num": 0}, ["--init_num 0", "--archive"]),
         ({"gcn_lr": "nan"}, ["--gcn_lr", "'nan'"]),
-        ({"archive": "nowhere.jsonl"}, ["--archive nowhere.jsonl", "no such file"]),
+        ({"archive": "nowhere.jsonl"}, ["nowhere.jsonl: no such file", "--archive"]),
     ],
 )
 def test_wrong_flags_are_refused(flags, words, toy, tmp_path):

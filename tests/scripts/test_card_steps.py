@@ -30,11 +30,11 @@ from generalNAS_tools.networks.frame import NetworkOptions, NetworkOutput
 from generalNAS_tools.networks.rhn.cells import SearchRHN
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.command import Setup
+from generalNAS_tools.runs.frame_options import FrameOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import (
     DataOptions,
-    FrameOptions,
     LengthOptions,
-    LoopOptions,
     RunOptions,
     ScoreOptions,
     SupernetOptions,

@@ -8,7 +8,9 @@ from functools import partial
 import pytest
 import torch
 
+import generalNAS_tools.runs.run_directory
 import generalNAS_tools.training.train_loop
+from generalNAS_tools.data import packed_cache
 from generalNAS_tools.files.checkpoints import load_weights
 from tests.scripts.runs import (
     FINAL,
@@ -90,9 +92,46 @@ def test_stopped_within_an_epoch(script, number, name, call, step, toy, tmp_path
     assert result(tmp_path) == result(undisturbed)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
+def test_a_signal_that_is_repeated(number, toy, trained, tmp_path):
+    """More of them come while the state is written, as a cluster's do."""
+    save = generalNAS_tools.runs.run_directory.save_weights
+
+    def save_under_fire(path, state):
+        for _ in range(2 * (state["partial"] is not None)):
+            signal.raise_signal(number)
+        save(path, state)
+
+    with pytest.MonkeyPatch.context() as patch:
+        send_at(patch, number, name="weight_step", call=3)
+        patch.setattr(generalNAS_tools.runs.run_directory, "save_weights", save_under_fire)
+        assert run_here(FINAL, toy.final(tmp_path)).code == 128 + number
+    assert load_weights(tmp_path / "checkpoint-a.pt")["partial"]["step"] == 1
+    assert run_here(FINAL, toy.final(tmp_path)).code == 0
+    assert result(tmp_path) == result(trained)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_data_are_packed(number, toy, trained, tmp_path, caplog):
+    cache = tmp_path / "cache"
+    line = toy.final(tmp_path / "run", cache_dir=cache)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed_cache, "_write_transposed", lambda *_: signal.raise_signal(number))
+        stopped = run_here(FINAL, line)
+    assert stopped.code == 128 + number
+    assert caplog.messages[-1].startswith(f"stopped by {number.name}; ")
+    assert "Traceback" not in stopped.stderr
+    assert not list(cache.iterdir())
+    assert not (tmp_path / "run").exists()
+    assert run_here(FINAL, line).code == 0
+    assert result(tmp_path / "run") == result(trained)
+
+
 def test_sigterm_from_outside(toy, searched, tmp_path):
     process = start(SEARCH, toy.search(tmp_path))
     wait_for(lambda: "epoch 2  step 1/2" in log_of(tmp_path), "the second epoch")
+    process.terminate()
+    time.sleep(0.05)
     process.terminate()
     process.join()
     assert process.exitcode == 143
@@ -134,7 +173,9 @@ def test_adamw_and_random_strands_continue_too(script, toy, tmp_path):
 def test_a_finished_run_changes_nothing_when_run_again(toy, searched):
     before = result(searched)
     torch.manual_seed(99)
-    assert run_here(SEARCH, toy.search(searched)).code == 0
+    again = run_here(SEARCH, toy.search(searched))
+    assert again.code == 0
+    assert "continuing" not in again.stderr
     assert result(searched) == before
 
 

@@ -121,6 +121,6 @@ def test_drop_path_leaves_something(script):
 def test_defaults_that_differ_by_script(script, capsys):
     text = help_of(script, capsys)
     ends = 0.001 if script == SEARCH else 0.0
-    assert f"where the cosine ends (default: {ends})" in text
+    assert f"where the cosine of SGD ends; AdamW's ends at 0 (default: {ends})" in text
     assert f"dropout before the head (default: {0.5 if script == OSP else 0.1})" in text
     assert (script == FINAL) == ("to stop after; 0: off (default: 5)" in text)

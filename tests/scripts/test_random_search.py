@@ -91,7 +91,7 @@ def test_a_diverged_candidate_is_out(toy, tmp_path, monkeypatch, finished):
     diverge(monkeypatch, {2})
     ended = run_here(RANDOM, toy.sampled(tmp_path, **FLAGS[RANDOM]))
     assert ended.code == 0
-    assert "candidate 2 is out" in ended.stderr
+    assert "candidate 2 is out: epoch 4: train_loss is inf\n" in ended.stderr
     rows = table(tmp_path, "scores")
     assert [row["candidate"] for row in rows][-1] == "2"
     assert (rows[-1]["f1"], rows[-1]["epochs"]) == ("nan", "1")
@@ -121,7 +121,7 @@ def test_nothing_left_of_a_broken_epoch(toy, tmp_path, monkeypatch):
 def test_all_candidates_diverged(toy, tmp_path, monkeypatch):
     diverge(monkeypatch, {1, 2, 3})
     ended = run_here(RANDOM, toy.sampled(tmp_path, **FLAGS[RANDOM]))
-    assert ended.code == 2
+    assert ended.code == 3
     assert ended.stderr.splitlines()[-1].startswith("all 3 candidates diverged; try --restart")
     assert not (tmp_path / "random_geno-a.npy").exists()
 

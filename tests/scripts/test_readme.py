@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 
 import pytest
 
@@ -31,16 +32,16 @@ PLANNED = ["--methods=random_average", "--baselines=", "--plan_only", "--devices
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def readme_commands():
+def readme_commands(start="python "):
     blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     # Those that make a bundle need a genome: tests/data_generators/test_own_data_page.py.
-    return [line for line in lines if line.startswith("python ") and "make_bundle" not in line]
+    return [line for line in lines if line.startswith(start) and "make_bundle" not in line]
 
 
 def demo_commands():
     result = subprocess.run(
-        ["make", "-n", "-o", ".venv/installed", "-o", "data/demo/test.mat", "demo"],
+        ["make", "-n", "-o", ".venv/installed", "demo"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     lines = result.stdout.replace("\\\n", " ").splitlines()
@@ -49,13 +50,23 @@ def demo_commands():
 
 def run(command, toy, folder):
     """Runs a command with its results in `folder`, on the toy data."""
-    _, script, *line = shlex.split(command.replace("$DATA", " ".join(toy_data(toy))))
-    line = [re.sub(r"=data/\w+/", f"={toy.folder}/data/", part) for part in line]
-    line = [part.replace("=results/", f"={folder}/") for part in line]
+    _, script, *line = adapted(command, toy, folder)
     if script == COMPARISON:  # tests/benchmarks runs it; here, whether the command is one
         return run_here(script, [*line, *PLANNED])
-    small = [f"--{name}={value}" for name, value in SMALL.items() if takes(script, name)]
-    return run_here(script, [*line, *small, "--device=cpu"])
+    return run_here(script, [*line, *small(script)])
+
+
+def adapted(command, toy, folder):
+    """The words of a command with its results in `folder`, on the toy data."""
+    line = shlex.split(command.replace("$DATA", " ".join(toy_data(toy))))
+    line = [re.sub(r"=data/\w+/", f"={toy.folder}/data/", part) for part in line]
+    return [part.replace("=results/", f"={folder}/") for part in line]
+
+
+def small(script):
+    """Flags that make a script short."""
+    flags = [f"--{name}={value}" for name, value in SMALL.items() if takes(script, name)]
+    return [*flags, "--device=cpu"]
 
 
 def takes(script, flag):
@@ -84,6 +95,18 @@ def test_the_readme_names_every_script():
 def test_a_command_of_the_readme(command, toy, results):
     outcome = run(command, toy, results)
     assert outcome.code == 0, outcome.stderr
+
+
+@pytest.mark.parametrize("command", readme_commands("torchrun "))
+def test_a_command_on_several_ranks(command, toy, results):
+    _, *line = adapted(command.replace("node=4", "node=2"), toy, results)
+    script = next(word for word in line if word.endswith(".py"))
+    launch = [sys.executable, "-m", "torch.distributed.run"]
+    done = subprocess.run(
+        [*launch, *line, *small(script)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (results / "darts_search" / "darts_geno-darts_4.npy").is_file()
 
 
 def test_the_demo(toy, tmp_path):

@@ -1,6 +1,7 @@
 """Wrong input is one line and exit code 2; what stood on disk before stays."""
 
 import contextlib
+import json
 import pickle
 import resource
 import shutil
@@ -12,6 +13,7 @@ import torch
 
 import generalNAS_tools.training.train_loop
 from generalNAS_tools.files.checkpoints import load_weights
+from generalNAS_tools.runs import slow_amp
 from tests.scripts.runs import (
     FINAL,
     SEARCH,
@@ -49,7 +51,10 @@ def changed(line, **flags):
         ({"device": "meta"}, ["--device meta"]),
         ({"device": ""}, ["--device"]),
         ({"save": "a/b"}, ["--save 'a/b'"]),
-        ({"save": ""}, ["--save ''"]),
+        ({"save": ""}, ["--save", "''"]),
+        ({"save": "n" * 200}, ["--save 'nn", "150 bytes"]),
+        ({"layers": 40}, ["--layers 40", "--init_channels 2", "GiB"]),
+        ({"init_channels": 10**6}, ["--layers 2", "--init_channels 1000000", "GiB"]),
         ({"validation": "maybe"}, ["--validation", "'maybe'"]),
         ({"epochs": "0"}, ["--epochs", "'0'"]),
         ({"seed": str(2**70)}, ["--seed"]),
@@ -260,12 +265,50 @@ def test_a_loss_that_is_not_finite(what, report_freq, validation, toy, trained, 
     assert "Traceback" not in outcome.stderr
     last = outcome.stderr.splitlines()[-1]
     assert last.startswith("epoch 2: ")
-    assert "checkpoint-a.pt" in last
+    assert (
+        "checkpoint-a.pt holds the state after epoch 1; go on from there with --allow_changed_rates"
+        in last
+    )
     state = load_weights(tmp_path / "checkpoint-a.pt")
     assert len(state["history"]) == 1
     assert run_here(FINAL, line).code == 0
     if validation:
         assert result(tmp_path) == result(trained)
+
+
+def test_a_diverged_run_goes_on_with_lower_rates(toy, tmp_path):
+    def line(folder, **flags):
+        return toy.final(tmp_path / folder, epochs=4, report_freq=50, **flags)
+
+    lower = {"rhn_lr": 2, "cnn_lr": 0.01, "one_clip": False}
+    for folder in "ab":
+        with pytest.MonkeyPatch.context() as patch:
+            poison(patch, call=5, what="weight")
+            assert run_here(FINAL, line(folder)).code == 3
+        refused(FINAL, line(folder, **lower), "--cnn_lr 0.025, now it is 0.01", "--allow_changed")
+    allowed = line("a", **lower, allow_changed_rates=True)
+    assert run_here(FINAL, allowed).code == 0
+    config = json.loads((tmp_path / "a" / "config-a.json").read_text())
+    assert config["rhn_lr"] == 2
+    assert config["changed_rates"]["3"]["rhn_lr"] == [8.0, 2.0]
+    rows = result(tmp_path / "a")["history-a.csv"]
+    text = "cnn_lr 0.025 → 0.01, one_clip True → False, rhn_lr 8.0 → 2.0"
+    assert [row["changed_rates"] for row in rows] == ["", "", text, ""]
+    assert run_here(FINAL, line("a", **lower)).code == 0  # finished; nothing changes any more
+
+    allowed = line("b", **lower, allow_changed_rates=True)
+    with pytest.MonkeyPatch.context() as patch:  # in the epoch of the change
+        send_at(patch, signal.SIGTERM, name="weight_step", call=1)
+        assert run_here(FINAL, allowed).code == 143
+    assert run_here(FINAL, line("b", **lower)).code == 0
+    assert result(tmp_path / "b") == result(tmp_path / "a")
+
+
+def test_slow_bfloat16_is_said_once_in_the_log(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(slow_amp, "_seconds", lambda dtype: 50 if dtype is torch.bfloat16 else 1)
+    line = toy.final(tmp_path, epochs=1, num_steps=1, amp=True)
+    assert run_here(FINAL, line).code == 0
+    assert log_of(tmp_path).count("--amp: bfloat16 takes 50 times") == 1
 
 
 def test_a_signal_does_not_save_what_is_not_finite(toy, trained, tmp_path):
@@ -281,12 +324,13 @@ def test_a_signal_does_not_save_what_is_not_finite(toy, trained, tmp_path):
 
 
 def test_a_search_that_diverges(toy, tmp_path):
-    line = toy.search(tmp_path, cnn_lr=1e30, rhn_lr=1e30, one_clip=False, report_freq=50)
+    line = toy.search(tmp_path, cnn_lr=1e18, rhn_lr=1e18, one_clip=False, report_freq=50)
     outcome = run_here(SEARCH, line)
     assert outcome.code == 3
     assert "Traceback" not in outcome.stderr
-    assert "epoch 1: " in outcome.stderr
-    assert "--rhn_lr" in outcome.stderr
+    last = outcome.stderr.splitlines()[-1]
+    assert last.startswith("epoch 1: ")
+    assert "; no state was saved before; try a lower --rhn_lr or --cnn_lr or --clip" in last
     assert not (tmp_path / "darts_geno-a.npy").exists()
 
 

@@ -21,7 +21,7 @@ from generalNAS_tools.files.checkpoints import load_weights
 from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.runs.run_directory import Stopped
+from generalNAS_tools.runs.signals import Stopped
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
 from generalNAS_tools.search_space.genotypes import parse_genotype
 from tests.scripts.runs import (

@@ -110,11 +110,11 @@ def digests(name, folder):
     """Lines of SHA-256 sums: final weights and all saved state, genotype, history, the rest."""
     files = run(name, folder)
     state = torch.load(files / f"checkpoint-{SAVE}.pt", weights_only=True)["objects"]
-    tensors = list(_tensors(state))
+    tensors = list(nested_tensors(state))
     models = [
         each
         for path in sorted(files.glob("*.pth"))
-        for each in _tensors(torch.load(path, weights_only=True))
+        for each in nested_tensors(torch.load(path, weights_only=True))
     ]
     found = tables(files)
     history = found.pop("history")
@@ -138,21 +138,21 @@ def _model(files):
     """What the model file tells of its epoch, and the norm of its weights; None without one."""
     for path in files.glob("*.pth"):
         model = torch.load(path, weights_only=True)
-        squares = [tensor.double().pow(2).sum().item() for tensor in _tensors(model)]
+        squares = [tensor.double().pow(2).sum().item() for tensor in nested_tensors(model)]
         return {"trained": model["trained"], "norm": sum(squares) ** 0.5}
     return None
 
 
-def _tensors(state):
+def nested_tensors(state):
     """All tensors of a nested state."""
     if isinstance(state, torch.Tensor):
         yield state
     elif isinstance(state, dict):
         for value in state.values():
-            yield from _tensors(value)
+            yield from nested_tensors(value)
     elif isinstance(state, list | tuple):
         for value in state:
-            yield from _tensors(value)
+            yield from nested_tensors(value)
 
 
 def _digest_tensors(tensors):

@@ -13,7 +13,7 @@ from generalNAS_tools.networks.cnn.convolutions import convolve, from_nchw, to_n
 
 IDENTITY = "skip_connect"
 POOLS = ("max_pool_5", "avg_pool_5")
-_POOL_KERNEL = 5
+POOL_KERNEL = 5
 
 
 class Part(NamedTuple):
@@ -45,7 +45,7 @@ input and are therefore one; with a kernel of 1 its depthwise convolution falls 
 
 def pool(name: str, x: Tensor, stride: int) -> Tensor:
     """Max or average pooling over 5 positions: (B, L, C) → (B, L', C)."""
-    window, step, padding = (1, _POOL_KERNEL), (1, stride), (0, _POOL_KERNEL // 2)
+    window, step, padding = (1, POOL_KERNEL), (1, stride), (0, POOL_KERNEL // 2)
     if name == "max_pool_5":
         return from_nchw(functional.max_pool2d(to_nchw(x), window, step, padding))
     return from_nchw(

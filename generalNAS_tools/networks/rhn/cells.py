@@ -42,7 +42,7 @@ class VariationalDropout(nn.Module):
         return x.new_empty(x.shape[1:]).bernoulli_(1 - self.rate).div_(1 - self.rate)
 
 
-class _RHN(nn.Module):
+class RHN(nn.Module):
     """Parameters, dropout and the input's part, common to both cells.
 
     Args:
@@ -83,7 +83,7 @@ class _RHN(nn.Module):
             )
 
 
-class SearchRHN(_RHN):
+class SearchRHN(RHN):
     """RHN cell of the supernet: every node mixes all its active edges.
 
     Gradients of weights that need none are not computed, so an alpha step should switch off
@@ -93,7 +93,7 @@ class SearchRHN(_RHN):
     Args:
         hidden_size: H.
         mask: (36, 5), primitives that exist; edges with none but `none` are never computed.
-        dropout: rates `dropoutx` and `dropouth`, see `_RHN`.
+        dropout: rates `dropoutx` and `dropouth`, see `RHN`.
 
     Attributes:
         running_mean: of the BatchNorm that all states share, (H,); its variance likewise.
@@ -173,13 +173,13 @@ class SearchRHN(_RHN):
         return Norm(mean, var, self.momentum, seen, by_batch)
 
 
-class FinalRHN(_RHN):
+class FinalRHN(RHN):
     """RHN cell of a final network: one predecessor and one activation per node.
 
     Args:
         hidden_size: H.
         genes: eight pairs (activation, state).
-        dropout: rates `dropoutx` and `dropouth`, see `_RHN`.
+        dropout: rates `dropoutx` and `dropouth`, see `RHN`.
     """
 
     def __init__(self, hidden_size: int, genes: Sequence[Gene], **dropout: float) -> None:

@@ -5,6 +5,7 @@ import runpy
 import sys
 from unittest import mock
 
+from benchmarks.comparison import report
 from benchmarks.comparison.processes import Ending
 from tests.scripts.runs import command_line, run_here
 
@@ -55,7 +56,7 @@ class InProcess:
 def compare(toy, folder, **flags):
     """Runs a comparison in this process; gives the records and the lines of what ran."""
     module = importlib.import_module("benchmarks.compare_searches")
-    processes, write, reports = InProcess(), module.write_report, []
+    processes, write, reports = InProcess(), report.write_report, []
 
     def one_after_the_other(tasks, **_):
         for task in tasks:
@@ -64,7 +65,7 @@ def compare(toy, folder, **flags):
     with (
         mock.patch.object(sys, "argv", ["compare", *line_of(toy, folder, **flags)]),
         mock.patch.object(module, "run_here", one_after_the_other),
-        mock.patch.object(module, "write_report", lambda *given: reports.append(given)),
+        mock.patch.object(report, "write_report", lambda *given: reports.append(given)),
     ):
         module.main()
     if reports:  # written here, as matplotlib keeps frames and thereby main's lock

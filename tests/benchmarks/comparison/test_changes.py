@@ -60,7 +60,7 @@ def test_a_failing_arm_leaves_the_rest_standing(toy, tmp_path):
 
 
 def test_a_diverged_run_is_in_the_records_and_not_tried_again(toy, tmp_path):
-    flags = {"methods": "random_average", "seeds": 1, "final_flags": "--cnn_lr=1e38"}
+    flags = {"methods": "random_average", "seeds": 1, "final_flags": "--cnn_lr=1e18"}
     records, _ = compare(toy, tmp_path, **flags)
     assert records[0].status == "diverged"
     assert "final" in records[0].reason

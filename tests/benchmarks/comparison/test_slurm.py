@@ -92,15 +92,15 @@ def test_a_comparison_on_slurm_ends_like_one_here(node, toy, tmp_path):
 
 def test_a_job_out_of_time_saves_and_is_sent_again(node, toy, tmp_path):
     long = {"methods": "darts", "budget": 30}
+    log = tmp_path / "runs" / "darts" / "seed-0" / "search" / "log-run.txt"
     driver = begin(node, toy, tmp_path, **long)
-    (job,) = wait_for(lambda: running(tmp_path), driver, tmp_path)
+    (job,) = wait_for(lambda: log.exists() and running(tmp_path), driver, tmp_path)
     slurm_node.tell("scancel", "--signal=USR2", job)  # what SLURM sends before the limit
     hurry(job, driver, tmp_path)
     assert driver.wait(3 * PATIENCE) == 0
     assert "1 of 1 runs are done, 0 are not" in (tmp_path / "said.txt").read_text()
-    log = (tmp_path / "runs" / "darts" / "seed-0" / "search" / "log-run.txt").read_text()
-    assert log.count("stopped by SIGTERM") == 1
-    assert log.count("continuing at epoch") == 1
+    assert log.read_text().count("stopped by SIGTERM") == 1
+    assert log.read_text().count("continuing at epoch") == 1
 
 
 def test_a_cancelled_job_is_counted_and_sent_again(node, toy, tmp_path):

@@ -249,10 +249,18 @@ def test_files_of_one_name_share_a_cache_folder(tmp_path):
 
 
 def test_a_folder_that_is_not_writable(source, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != source.parent)
-    with pytest.raises(ValueError, match=r"not writable.*--cache_dir"):
+    original = Path.open
+
+    def refuse(self, mode="r", **options):
+        if self.parent == source.parent and "x" in mode:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return original(self, mode, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ValueError, match=r"packed: can't be written \(Permission.*--cache_dir"):
         packed_cache(source, "train")
     assert os.listdir(source.parent) == ["train.mat"]
+    (source.parent / "cache").mkdir()
     packed_cache(source, "train", cache_dir=source.parent / "cache")
 
 

@@ -80,6 +80,20 @@ def test_wrong_genotypes_are_refused_with_one_short_line(tmp_path, value, messag
     assert len(text) < 400 + len(str(path))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("before", ["", " \r\n"])
+def test_json_text_as_editors_write_it(tmp_path, encoding, before):
+    path = tmp_path / "edited.json"
+    path.write_bytes((before + json.dumps(changed(), indent=2) + "\n").encode(encoding))
+    assert read_genotype(path) == EXAMPLE
+    path.write_bytes(json.dumps(changed(rnn=[["tanh", 1]] * 8)).encode(encoding))
+    with pytest.raises(ValueError, match=r"edited\.json: rnn\[0\] takes state 1"):
+        read_genotype(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"edited\.json: genotype without"):
+        read_genotype(path)
+
+
 def test_missing_files(tmp_path):
     with pytest.raises(ValueError, match=r"no\.npy: no such file"):
         read_genotype(tmp_path / "no.npy")
@@ -94,7 +108,9 @@ def test_missing_files(tmp_path):
         b"\x93NUMPY",
         b"\x93NUMPY\x09\x09" + b"x" * 90,
         b"not a genotype",
-        b"{}",
+        b"{",
+        b"[1, 2",
+        b"\xff\xfe{",
         b"\x00" * 1000,
         b"[" * 100_000,
         b"PK\x03\x04" + b"\x00" * 100,

@@ -6,13 +6,14 @@ import torch
 
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions, cell_shapes, num_time_steps
+from generalNAS_tools.networks.plain_network import PlainFinalNetwork, take_weights
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.search_space.edge_masks import full_masks
 from generalNAS_tools.search_space.genotypes import parse_genotype
 from generalNAS_tools.search_space.mixing import MixingWeights, mask_mixing
 from generalNAS_tools.training.optimizers import split_parameters
 from tests.conformance_data import load_json
-from tests.plain_forms.network import PlainFinalNetwork, PlainSupernet
+from tests.plain_forms.network import PlainSupernet
 
 COUNTS = load_json("parameter_counts")
 GENOTYPE = parse_genotype(COUNTS["final"][0]["genotype"], source="conformance")
@@ -94,7 +95,7 @@ def test_supernet_agrees_with_its_plain_form(seed, seq_size):
     options = NetworkOptions(seq_size, 3, 2, 6, dropoutx=0.0, dropouth=0.0)
     fast = Supernet(masks, options).double()
     plain = PlainSupernet(masks, options).double().load_from(fast)
-    fast.network.head[0].p = plain.head[0].p = 0.0
+    fast.network.head[0].p = plain.network.head[0].p = 0.0
     mixing = random_mixing(masks, seed)
     x = torch.randn(3, 4, seq_size, dtype=torch.float64, requires_grad=True)
     compare(fast, plain, lambda n: n(x, mixing), lambda n: n(x, mixing), [x, *mixing])
@@ -111,8 +112,8 @@ def test_final_network_agrees_with_its_plain_form(seq_size):
     torch.manual_seed(0)
     options = NetworkOptions(seq_size, 3, 2, 6, dropoutx=0.0, dropouth=0.0)
     fast = FinalNetwork(GENOTYPE, options).double()
-    plain = PlainFinalNetwork(GENOTYPE, options).double().load_from(fast)
-    fast.network.head[0].p = plain.head[0].p = 0.0
+    plain = take_weights(PlainFinalNetwork(GENOTYPE, options).double(), fast)
+    fast.network.head[0].p = plain.network.head[0].p = 0.0
     x = torch.randn(3, 4, seq_size, dtype=torch.float64, requires_grad=True)
     compare(fast, plain, lambda n: n(x), lambda n: n(x), [x])
     fast.eval()

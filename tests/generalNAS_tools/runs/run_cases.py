@@ -2,15 +2,15 @@
 
 import contextlib
 import logging
-import signal
 
 import torch
 from torch import nn
 
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
-from generalNAS_tools.runs.options import LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
+from tests.scripts.in_process import signals_kept
 
 CPU = torch.device("cpu")
 
@@ -18,18 +18,16 @@ CPU = torch.device("cpu")
 @contextlib.contextmanager
 def run_directory(folder, *, restart=False, **config):
     """A run directory; signals, log and lock are given back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     handlers = list(logging.getLogger().handlers)
-    run = RunDirectory(
-        str(folder), save="a", method="test", config=config, device=CPU, restart=restart
-    )
-    try:
-        yield run
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        logging.basicConfig(handlers=handlers, force=True)
-        run.files._lock.close()
+    with signals_kept():
+        run = RunDirectory(
+            str(folder), save="a", method="test", config=config, device=CPU, restart=restart
+        )
+        try:
+            yield run
+        finally:
+            logging.basicConfig(handlers=handlers, force=True)
+            run.files._lock.close()
 
 
 class MemorySplit:

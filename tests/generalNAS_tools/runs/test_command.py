@@ -1,13 +1,18 @@
 import logging
 import signal
 import sys
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from generalNAS_tools.runs.command import pick_device, run_command, seed_everything, set_tf32
 from generalNAS_tools.runs.options import RunOptions
-from generalNAS_tools.runs.run_directory import Diverged, Stopped
+from generalNAS_tools.runs.run_directory import Diverged
+from generalNAS_tools.runs.signals import STOPPING, Stopped
+from tests.scripts.in_process import signals_kept
 
 
 def leave(error, capsys):
@@ -16,17 +21,34 @@ def leave(error, capsys):
     def main():
         raise error
 
-    with pytest.raises(SystemExit) as leaving:
+    with signals_kept(), pytest.raises(SystemExit) as leaving:
         run_command(main)
     return leaving.value.code, capsys.readouterr().err
 
 
 def test_divergence_has_a_code_of_its_own(capsys):
-    assert leave(Diverged("epoch 3: nan"), capsys) == (3, "epoch 3: nan\n")
+    assert leave(Diverged("epoch 3: nan", "less"), capsys) == (3, "epoch 3: nan; less\n")
 
 
 def test_bad_input_is_one_line(capsys):
     assert leave(ValueError("x.mat:\n  wrong\tvalue"), capsys) == (2, "x.mat: wrong value\n")
+
+
+@pytest.mark.parametrize(
+    ("work", "line"),
+    [
+        (lambda: Path("/nowhere/at all").stat(), "/nowhere/at all: No such file or directory\n"),
+        (lambda: np.empty(2**58), "out of memory; try a smaller network or --batch_size (Unable"),
+        (lambda: torch.empty(2**58), "out of memory; try a smaller network or --batch_size ("),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(work, line, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        run_command(work)
+    error = capsys.readouterr().err
+    assert leaving.value.code == 2
+    assert error.startswith(line)
+    assert error.count("\n") == 1
 
 
 def test_bad_input_has_its_code_without_stderr(monkeypatch, capsys):
@@ -41,20 +63,34 @@ def test_signals_have_their_codes(number, capsys, caplog):
     assert f"stopped by {number.name}; the same command goes on" in caplog.text
 
 
-def test_an_early_interrupt_is_quiet(capsys):
-    assert leave(KeyboardInterrupt(), capsys) == (130, "")
+@pytest.mark.parametrize("number", STOPPING)
+def test_signals_before_anything_has_to_be_saved(number):
+    def main():
+        try:
+            signal.raise_signal(number)
+            time.sleep(1)
+        except Exception:
+            pytest.fail("a signal is no error")
+        finally:
+            if number != signal.SIGINT:
+                signal.raise_signal(number)  # while it cleans up
+
+    with signals_kept(), pytest.raises(SystemExit) as leaving:
+        run_command(main)
+    assert leaving.value.code == 128 + number
 
 
 def test_other_errors_are_not_hidden():
     def main():
         raise RuntimeError("a bug")
 
-    with pytest.raises(RuntimeError, match="a bug"):
+    with signals_kept(), pytest.raises(RuntimeError, match="a bug"):
         run_command(main)
 
 
 def test_success_returns():
-    assert run_command(lambda: None) is None
+    with signals_kept():
+        assert run_command(lambda: None) is None
 
 
 def test_devices():

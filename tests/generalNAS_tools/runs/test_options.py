@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from generalNAS_tools.runs.flags import (
+    MAX_COUNT,
+    SEED,
     as_config,
     boolean,
     flag,
@@ -15,10 +17,10 @@ from generalNAS_tools.runs.flags import (
     switch,
     whole,
 )
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import (
     Clipping,
     DataOptions,
-    LoopOptions,
     RunOptions,
     TrainingOptions,
     WeightOptions,
@@ -102,6 +104,13 @@ def test_other_values_are_no_booleans(text):
         ["--init_channels=1"],
         ["--seed=-1"],
         ["--task=x"],
+        ["--epochs=--"],
+        ["--rates=--"],
+        ["--on=--"],
+        ["--save=--"],
+        ["--save="],
+        ["--cnn_lr=1e300"],
+        ["--epochs=1000000000000"],
         ["stray"],
         ["stray\nlines"],
     ],
@@ -120,11 +129,12 @@ def test_defaults_of_the_specification(parse):
     options = as_config(parse([], epochs=7))
     rates = {"cnn_lr": 0.025, "rhn_weight_decay": 5e-7, "cnn_weight_decay": 3e-4}
     rates |= {"learning_rate_min": 0.0, "head_dropout": 0.1}
-    clipping = {"one_clip": True, "clip": 0.25, "conv_clip": 5, "rhn_clip": 0.25}
+    clipping = {"one_clip": True, "clip": None, "conv_clip": 5, "rhn_clip": 0.25}
     rest = {"beta": 1e-3, "momentum": 0.9, "validation": True, "restart": False, "amp": False}
     own = {"save_dir": "results/x", "epochs": 7, "rates": (0.5,)}
     for name, value in (rates | clipping | rest | own).items():
         assert options[name] == value, name
+    assert WeightOptions().clipping.together == 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,12 +188,16 @@ def test_options_are_typed_and_frozen(parse):
 
 def test_numeric_limits():
     assert whole(2)("2") == 2
-    assert whole(0)(str(2**63 - 1)) == 2**63 - 1
+    assert whole(0)(str(MAX_COUNT)) == MAX_COUNT
+    assert SEED(str(2**63 - 1)) == 2**63 - 1
+    assert real(0)("1e18") == 1e18
     assert real(0, 1)("1") == 1.0
     assert real(-1)("-1") == -1.0
     for convert, text in (
         (whole(2), "1"),
-        (whole(0), str(2**63)),
+        (whole(0), str(MAX_COUNT + 1)),
+        (SEED, str(2**63)),
+        (real(0), "1e300"),
         (whole(0), "1e3"),
         (whole(0), ""),
         (real(0, 1), "1.01"),

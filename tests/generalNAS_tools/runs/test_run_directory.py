@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from generalNAS_tools.runs.run_directory import FREE_FLAGS, Stopped
+from generalNAS_tools.runs.changes import FREE_FLAGS
+from generalNAS_tools.runs.run_directory import Diverged
+from generalNAS_tools.runs.signals import STOPPING, Stopped
 from tests.generalNAS_tools.runs.run_cases import run_directory
 
 ROW = {"train_loss": 0.5, "valid_loss": None}
@@ -92,7 +94,7 @@ def test_other_flags_are_refused_by_name(tmp_path):
         "rhn_lr": 8.0,
         "layers": 2,
         "kind of device": "cpu",
-        **dict.fromkeys(FREE_FLAGS - {"restart"}, 1),
+        **dict.fromkeys(FREE_FLAGS - {"restart", "allow_changed_rates"}, 1),
     }
     with run_directory(tmp_path, **flags) as run:
         run.track()
@@ -105,7 +107,9 @@ def test_other_flags_are_refused_by_name(tmp_path):
     ):
         with pytest.raises(ValueError, match=message), run_directory(tmp_path, **flags | change):
             pass
-    with run_directory(tmp_path, **flags | dict.fromkeys(FREE_FLAGS - {"restart"}, 2)) as run:
+    with run_directory(
+        tmp_path, **flags | dict.fromkeys(FREE_FLAGS - {"restart", "allow_changed_rates"}, 2)
+    ) as run:
         assert len(run.history) == 1
 
 
@@ -151,7 +155,7 @@ def test_what_is_not_finite_is_not_saved(tmp_path, name):
     assert len(np.load(tmp_path / "train_loss-a.npy")) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", STOPPING)
 def test_a_signal_saves_the_epoch_so_far(tmp_path, number):
     with run_directory(tmp_path) as run:
         run.track()
@@ -160,10 +164,40 @@ def test_a_signal_saves_the_epoch_so_far(tmp_path, number):
         with pytest.raises(Stopped) as stop:
             run.stop_if_asked({"step": 2})
         assert stop.value.number == number
-        assert signal.getsignal(number) is signal.SIG_DFL
     with run_directory(tmp_path) as run:
         assert run.partial["step"] == 2
         assert run.clock.epoch_seconds() >= run.partial["seconds"]
+
+
+def test_divergence_says_what_is_kept(tmp_path):
+    with run_directory(tmp_path) as run:
+        run.track()
+        with pytest.raises(Diverged, match=r"^epoch 1: train_loss is inf.*; no state was saved"):
+            run.report_step(1, 2, np.inf)
+        run.end_epoch(ROW)
+        run.stop_if_asked({"step": 7})
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Stopped):
+            run.stop_if_asked()
+    for _ in range(2):  # read, then written again
+        with run_directory(tmp_path) as run:
+            run.track()
+            with pytest.raises(Diverged, match=r"-a\.pt holds the state after step 7 of epoch 2;"):
+                run.report_step(1, 2, np.inf)
+            run.save_checkpoint()
+
+
+def test_only_what_goes_on_says_so(tmp_path):
+    for number in range(3):
+        with run_directory(tmp_path) as run:
+            run.track()
+            for _ in run.epochs(2):
+                run.begin_epoch()
+                run.end_epoch(ROW)
+                if number == 0:
+                    break
+    assert (tmp_path / "log-a.txt").read_text().count("continuing at epoch 2") == 1
+    assert "epoch 3" not in (tmp_path / "log-a.txt").read_text()
 
 
 def test_a_signal_at_the_end_of_an_epoch(tmp_path):

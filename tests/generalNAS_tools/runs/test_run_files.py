@@ -112,6 +112,18 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog, number):
     }
 
 
+@pytest.mark.parametrize(
+    "name", ["genotype-a.png", "history-a.csv", "darts_geno-a.npy", "log-a.txt", "model-a.pth"]
+)
+def test_what_is_in_the_way_of_a_file_is_named_at_the_door(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ValueError, match=rf"{name}: can't be written \(it is no regular file\)"):
+        RunFiles(str(tmp_path), save="a", method="darts")
+    (tmp_path / "more-a.d").mkdir()
+    (tmp_path / "x-b-a.png").mkdir()
+    RunFiles(str(tmp_path), save="b", method="darts")._lock.close()
+
+
 @pytest.mark.parametrize("save", ["", "a/b", "/a"])
 def test_names_that_are_none(tmp_path, save):
     with pytest.raises(ValueError, match="--save"):

@@ -80,3 +80,4 @@ def test_the_clock_counts_earlier_parts():
 def test_durations():
     assert [duration(s) for s in (0, 59.6, 3723)] == ["0:00:00", "0:01:00", "1:02:03"]
     assert duration(93784) == "1 day, 2:03:04"
+    assert duration(1e300) == "999999999 days, 23:59:59"

@@ -9,7 +9,7 @@ from generalNAS_tools.files.checkpoints import load_weights, save_weights
 from generalNAS_tools.runs.options import ModelOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.training import final_training, training_epoch
-from generalNAS_tools.training.train_loop import EpochMetrics
+from generalNAS_tools.training.epoch_metrics import EpochMetrics
 from tests.generalNAS_tools.runs.run_cases import MemorySplit, Network, loop_options, run_directory
 
 BETTER = [0.9, 0.5, 0.7, 0.6, 0.4, 0.8]
@@ -144,11 +144,33 @@ def test_only_a_model_is_ever_replaced(tmp_path):
     for path, message in (
         (data, "not a file of this project"),
         (plain, "holds something else than a model"),
-        (checkpoint, "is the run's checkpoint"),
+        (checkpoint, "the run writes this file itself"),
     ):
         with pytest.raises(ValueError, match=f"{path}: .*{message}"):
             train(tmp_path, model_path=path)
+    for name in ("history-a.csv", "curves-a.png", "time-a.npy", "config-a.json", "log-a.txt"):
+        with pytest.raises(ValueError, match=f"--model_path .*{name}: the run writes"):
+            train(tmp_path, model_path=tmp_path / "." / name)
     assert data.read_bytes() == b"data"
+
+
+@pytest.mark.usefixtures("losses")
+def test_two_runs_never_share_a_model(tmp_path):
+    path, link = tmp_path / "m.pth", tmp_path / "link.pth"
+    link.symlink_to(path)
+    with run_directory(tmp_path / "b") as other:
+        other.files.hold_model(path)
+        for name in (path, link, tmp_path / "b" / ".." / "m.pth"):
+            with pytest.raises(ValueError, match=r"\.m\.pth\.model\.lock: .* another --model_path"):
+                train(tmp_path / "a", model_path=name)
+        assert not (tmp_path / "a" / "checkpoint-a.pt").exists()
+        (tmp_path / "c").mkdir()
+        usual = tmp_path / "c" / "model-a.pth"
+        other.files.hold_model(usual)
+        with pytest.raises(ValueError, match="give another --model_path"):
+            train(tmp_path / "c")
+    del other
+    assert train(tmp_path / "c")[0] == 6
 
 
 @pytest.mark.usefixtures("losses")

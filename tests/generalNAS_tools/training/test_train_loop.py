@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.runs.run_directory import Stopped
-from generalNAS_tools.training.train_loop import (
-    EpochMetrics,
-    Meter,
-    evaluate,
-    figures_row,
-    predict,
-    train_epoch,
-)
+from generalNAS_tools.runs.signals import Stopped
+from generalNAS_tools.training.epoch_metrics import EpochMetrics, Meter, figures_row
+from generalNAS_tools.training.train_loop import evaluate, predict, train_epoch
 from tests.generalNAS_tools.runs.run_cases import (
     CPU,
     DNASplit,

@@ -5,7 +5,8 @@ from torch.nn.functional import binary_cross_entropy
 
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.frame import NetworkOutput
-from generalNAS_tools.runs.options import Clipping, LoopOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
+from generalNAS_tools.runs.options import Clipping
 from generalNAS_tools.training.train_step import (
     bce_loss,
     slowness,

@@ -9,10 +9,11 @@ import torch
 
 from generalNAS_tools.networks.cnn.cells import FinalCell, SearchCell, inherit_cell
 from generalNAS_tools.networks.cnn.operations import POOLS
+from generalNAS_tools.networks.plain_network import PlainCell, take_weights
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES
 from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES, NONE
 from tests.conformance_data import load_npz
-from tests.plain_forms.cells import PlainFinalCell, PlainSearchCell
+from tests.plain_forms.cells import PlainSearchCell
 
 SEARCH_CELLS = [
     f"search_cell_{kind}_{mask}"
@@ -202,7 +203,7 @@ def gradients(output, cotangent, inputs):
     return found
 
 
-def assert_same_cells(fast, plain, inputs):
+def assert_same_cells(fast, plain, inputs, take_weights=PlainSearchCell.load_from):
     """Output, gradients of inputs and weights, statistics, and evaluation."""
     output, expected = fast(*inputs), plain(*inputs)
     torch.testing.assert_close(output, expected, **EXACT)
@@ -215,7 +216,7 @@ def assert_same_cells(fast, plain, inputs):
     )
     fast.eval(), plain.eval()
     torch.testing.assert_close(fast(*inputs), plain(*inputs), **EXACT)
-    of_fast = copy.deepcopy(plain).load_from(parameter_gradients(fast))
+    of_fast = take_weights(copy.deepcopy(plain), parameter_gradients(fast))
     assert_same_state(of_fast, parameter_gradients(plain), rtol=1e-8, atol=1e-10)
 
 
@@ -258,11 +259,11 @@ def test_final_cell_equals_plain(folding, genes, stride, length):
     with torch.no_grad():
         for parameter in fast.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    plain = PlainFinalCell(genes, **keywords(stride, 2)).double().load_from(fast)
+    plain = take_weights(PlainCell(genes, **keywords(stride, 2)).double(), fast)
     inputs = random_inputs(length, 2)
     assert fast(*inputs).shape == (3, 16, -(-length // stride))
     plain(*inputs)
-    assert_same_cells(fast, plain, inputs)
+    assert_same_cells(fast, plain, inputs, take_weights)
 
 
 def test_only_mixing_gradients():

@@ -1,0 +1,39 @@
+"""Figures on paper: no backend and no screen, and matplotlib imported when the first is made."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from generalNAS_tools.files.atomic_files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 120
+
+
+def new_figure(width: float, height: float, **options: Any) -> "Figure":
+    """A figure of so many inches; options are matplotlib's."""
+    from matplotlib.figure import Figure  # slow: not for --help
+
+    return Figure(figsize=(width, height), dpi=DPI, **options)
+
+
+def tick_whole_numbers(axes: "Axes") -> None:
+    """Marks no fractions of an epoch, a rank or a round on the x-axis."""
+    from matplotlib.ticker import MaxNLocator  # slow: not for --help
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> None:
+    """Writes a figure whole or not at all, as SVG or else PNG; the same figure, the same bytes."""
+    from matplotlib import rc_context  # slow: not for --help
+
+    vector = Path(path).suffix == ".svg"
+    with rc_context({"svg.hashsalt": "genomeNAS"}), atomic_write(path) as file:
+        if vector:
+            figure.savefig(file, format="svg", metadata={"Date": None})
+        else:
+            figure.savefig(file, format="png")
