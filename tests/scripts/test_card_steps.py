@@ -86,7 +86,9 @@ class Split:
 def make_setup(seq_size=6, **options):
     clipping = RUN["weights"].clipping
     loop = LoopOptions(BATCH, 1, 0, CARD, beta=0.1, clipping=clipping, report_freq=9, **options)
-    run = SimpleNamespace(history=[], partial=None, stop_if_asked=lambda *_: None)
+    run = SimpleNamespace(
+        history=[], partial=None, begin_epoch=lambda: 0, stop_if_asked=lambda *_: None
+    )
     split = Split(seq_size)
     frame = NetworkOptions(seq_size, TARGETS, init_channels=2, layers=2)
     return Setup(Splits(split, split), run, loop, frame, CARD)
