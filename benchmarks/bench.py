@@ -10,6 +10,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from generalNAS_tools.search_space.edge_masks import full_masks
 from generalNAS_tools.training.optimizers import weight_optimizer
 from generalNAS_tools.training.train_step import bce_loss, weight_step
 from randomSearch_and_Hyperband_Tools.random_genotypes import random_genotype
+from tests.fake_card import Card, fake_card
 from tests.plain_forms.network import PlainSupernet
 from tests.toy_bundle import write_toy_bundle
 
@@ -52,7 +54,7 @@ def main() -> None:
     """Measures everything."""
     options = parse_options(Options, __doc__)
     device = options.set_up()
-    results = measure_steps(options, device)
+    results = measure_steps(options, device) | measure_small(options, device)
     for name, make in (("plain", PlainSupernet), ("fast", Supernet)):
         results[f"peak memory of a weight step, {name} (MB)"] = peak_memory(make, options, device)
     ratio = (
@@ -80,10 +82,42 @@ def random_batch(options: Options, device: torch.device) -> Batch:
 
 
 def measure_steps(options: Options, device: torch.device) -> dict[str, Any]:
-    """Ratios of the network steps."""
-    batch = random_batch(options, device)
-    pairs = supernet_pairs(options, batch) | final_pairs(options, batch)
-    return {name: ratio(pair, options, device, TARGETS.get(name)) for name, pair in pairs.items()}
+    """Ratios of the network steps, and what the fast ones launch on a GPU."""
+    launches = count_launches(options)
+    return {
+        name: ratio(pair, options, device, TARGETS.get(name)) | {"launches": launches[name]}
+        for name, pair in step_pairs(options, random_batch(options, device)).items()
+    }
+
+
+def measure_small(options: Options, device: torch.device) -> dict[str, Any]:
+    """A step of the small network that comparisons run."""
+    name, small = "supernet weight + alpha step", small_network(options)
+    pair = supernet_pairs(small, random_batch(small, device))[name]
+    return {f"small network, {name}": ratio(pair, small, device, None)}
+
+
+def small_network(options: Options) -> Options:
+    """The options with the network that comparisons run on yeast's proteins."""
+    frame = replace(options.network, init_channels=4, layers=3)
+    measuring = replace(options.measuring, seq_size=200, num_targets=164)
+    return replace(options, network=frame, measuring=measuring)
+
+
+def step_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
+    """Every kind of step."""
+    return supernet_pairs(options, batch) | final_pairs(options, batch)
+
+
+def count_launches(options: Options) -> dict[str, int]:
+    """Kernels that a GPU is given in a step of the fast form, counted without one."""
+    counts = {}
+    with fake_card() as device:
+        for name, pair in step_pairs(options, random_batch(options, device)).items():
+            with Card() as card:
+                pair.fast()
+            counts[name] = card.total
+    return counts
 
 
 def supernet_pairs(options: Options, batch: Batch) -> dict[str, Pair]:

@@ -10,7 +10,7 @@ import torch
 
 from generalNAS_tools.files.atomic_files import atomic_write, check_writable
 from generalNAS_tools.networks.frame import NetworkOptions
-from generalNAS_tools.runs.command import pick_device
+from generalNAS_tools.runs.command import keep_freed_memory, pick_device, seed_everything, set_tf32
 from generalNAS_tools.runs.flags import as_config, flag, switch, whole
 from generalNAS_tools.runs.frame_options import FrameOptions
 from generalNAS_tools.runs.loop_options import LoopOptions
@@ -56,10 +56,12 @@ class Options:
         )
 
     def set_up(self) -> torch.device:
-        """Sets threads and seed, picks the device; what is in the way of the report is named."""
+        """Sets threads, picks the device; all else as in real runs."""
         check_writable(self.measuring.output)
         torch.set_num_threads(self.measuring.threads)
-        torch.manual_seed(0)
+        keep_freed_memory()
+        seed_everything(0)
+        set_tf32(False)
         return pick_device(self.measuring.device)
 
 

@@ -70,5 +70,5 @@ def _start_averages(network: nn.Module) -> None:
         if isinstance(module, _DROPPING):
             module.training = False  # its parts, a BatchNorm among them, still train
         if isinstance(module, SearchRHN):
-            module.num_batches_tracked.zero_()
+            module.averaged = 0
             module.momentum = None  # it sees many states in a pass and counts them itself

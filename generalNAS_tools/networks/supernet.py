@@ -38,7 +38,7 @@ class Supernet(nn.Module):
 
         Args:
             x: (B, 4, L).
-            mixing: weights of the operations.
+            mixing: weights of the operations; 0 outside `active`.
             active: the operations to compute; the others cost nothing. All if absent.
         """
         normal, reduce, rnn = [

@@ -136,6 +136,7 @@ def set_up(
     if not os.path.exists(data.test_directory):  # never raises, for a closed folder say
         log.info("--test_directory %s: no such file yet; only a test needs it", data.test_directory)
     seed_everything(options.run.seed)
+    set_tf32(options.run.tf32)
     ranks.check_shares(min(data.batch_size, splits.train.num_sequences))
     for split in splits:
         split.to_device(device)
@@ -173,6 +174,16 @@ def seed_everything(seed: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Every kernel writes what it allocates; filling it first costs 5-10 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def set_tf32(allowed: bool) -> None:
+    """Whether float32 products on a GPU may run in TensorFloat-32, as torch's convolutions would.
+
+    BatchNorms have kernels of their own there, which it never reaches.
+    """
+    backends: Any = torch.backends
+    for backend in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+        backend.fp32_precision = "tf32" if allowed else "ieee"
 
 
 def keep_freed_memory() -> None:

@@ -146,6 +146,7 @@ class RunOptions:
     allow_changed_rates: bool = switch(False, "go on with other learning rates or clipping")
     device: str = flag(str, "auto", "cpu, cuda, cuda:1 ...; auto takes a GPU if there is one")
     amp: bool = switch(False, "bfloat16 matrix work")
+    tf32: bool = switch(False, "on a GPU, TensorFloat-32 for float32 products and convolutions")
     report_freq: int = flag(whole(1, point=True), 1000, "steps between progress lines")
     validation: bool = switch(True, "validate during training")
     report_validation: int = flag(whole(1), 1, "epochs between validations")

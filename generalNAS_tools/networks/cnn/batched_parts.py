@@ -51,24 +51,30 @@ class BatchedPart(nn.Module):
                 before the ReLU.
             chosen: positions of the n operations in the batch.
             scale: (n, C), in place of the BatchNorm's own.
-            rectify: whether a ReLU follows a separable part.
+            rectify: whether a ReLU follows.
 
         Returns:
             (B, L', n, C).
         """
-        if self.part.separable:
+        if self.part.separable and folds(x):
             return pointwise(*self._folded_pointwise(x, chosen, scale), rectify=rectify)
-        weight, bias = self._take(self.conv, chosen), None
-        statistics = self._statistics(chosen)
+        statistics, bias = self._statistics(chosen), None
         # torch's BatchNorm backward reads beyond an expanded weight: contiguous.
         scale = None if scale is None else scale.flatten().contiguous()
-        if not self.training:
-            factor, bias = running_affine(self.norm, statistics=statistics, scale=scale)
-            weight = weight * factor.view(-1, 1, 1)
-        y = convolve(functional.relu(x.flatten(2)), weight, bias, stride=self.stride)
-        if self.training:
+        normalised = self.training or not folds(x)
+        if self.part.separable:
+            y = pointwise(self._depthwise(x, chosen), self._matrices(chosen)).flatten(2)
+        else:
+            weight = self._take(self.conv, chosen)
+            if not normalised:
+                factor, bias = running_affine(self.norm, statistics=statistics, scale=scale)
+                weight = weight * factor.view(-1, 1, 1)
+            y = convolve(functional.relu(x.flatten(2)), weight, bias, stride=self.stride)
+        if normalised:
             y = normalise(y, self.norm, statistics=statistics, scale=scale)
+        if self.training:
             self._store(statistics, chosen)
+        y = functional.relu(y) if rectify else y
         return y.unflatten(2, (len(chosen), self.channels))
 
     def add_into(
@@ -83,7 +89,9 @@ class BatchedPart(nn.Module):
         return pointwise_into(total, d, weight, slots), bias
 
     def each(self, x: Tensor, chosen: Sequence[int], scale: Tensor) -> list[Tensor]:
-        """A full part's results (B, L', C) one by one: a grouped convolution is slower."""
+        """The results (B, L', C); a full part's one by one: a grouped convolution is slower."""
+        if self.part.separable:
+            return list(self(x, chosen, scale).unbind(2))
         inputs, scales = x.split(1, dim=2), scale.split(1)
         return [
             self(one, [position], row).squeeze(2)
@@ -100,13 +108,7 @@ class BatchedPart(nn.Module):
         self, x: Tensor, chosen: Sequence[int], scale: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Depthwise result, and the 1×1 convolution with BatchNorm and scale folded in."""
-        count = len(chosen)
-        if self.part.kernel > 1:
-            weight = self._take(self.conv, chosen)
-            x = depthwise(x, weight, stride=self.stride, dilation=self.part.dilation)
-        else:
-            x = x[:, :: self.stride].contiguous()
-        weight = self._take(self.pointwise, chosen).view(count, self.channels, self.channels)
+        count, x, weight = len(chosen), self._depthwise(x, chosen), self._matrices(chosen)
         if not self.training:
             flat = None if scale is None else scale.flatten()
             statistics = self._statistics(chosen)
@@ -118,6 +120,17 @@ class BatchedPart(nn.Module):
         folded = fold_norm(x, weight, scale, shift=shift, eps=self.norm.eps)
         self._track(folded.mean, folded.var, x.shape[0] * x.shape[1], chosen)
         return folded.d, folded.weight, folded.bias
+
+    def _depthwise(self, x: Tensor, chosen: Sequence[int]) -> Tensor:
+        """The separable part's first half, in memory of its own."""
+        if self.part.kernel == 1:
+            return x[:, :: self.stride].clone(memory_format=torch.contiguous_format)
+        weight = self._take(self.conv, chosen)
+        return depthwise(x, weight, stride=self.stride, dilation=self.part.dilation)
+
+    def _matrices(self, chosen: Sequence[int]) -> Tensor:
+        """The separable part's second half, (n, C, C)."""
+        return self._take(self.pointwise, chosen).view(len(chosen), self.channels, self.channels)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, var: Tensor, rows: int, chosen: Sequence[int]) -> None:
@@ -147,6 +160,11 @@ class BatchedPart(nn.Module):
         if len(chosen) == 1:
             return parts[chosen[0]]
         return torch.cat([parts[position] for position in chosen])
+
+
+def folds(x: Tensor) -> bool:
+    """Whether BatchNorms fold into convolutions: spares a CPU memory, costs a GPU launches."""
+    return x.device.type == "cpu"
 
 
 def run_parts(parts: Sequence[BatchedPart], x: Tensor, chosen: Sequence[int]) -> Tensor:

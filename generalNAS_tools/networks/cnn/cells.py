@@ -71,14 +71,13 @@ class SearchCell(nn.Module):
         Args:
             state0: output of the cell before the previous, (B, in_channels[0], L0).
             state1: output of the previous cell, (B, in_channels[1], L).
-            mixing: weights of the operations, (14, 9).
-            active: the operations to compute, (14, 9); the others cost nothing and contribute
-                nothing. All of the mask if absent.
+            mixing: weights of the operations, (14, 9); ignored outside the supernet's mask.
+            active: the operations to compute, (14, 9), outside of which `mixing` is 0; the others
+                cost nothing. All of the mask if absent.
         """
         chosen, exists = self.mask, self.get_buffer("exists")
         if active is not None:
             chosen = self.mask & active
-            exists = torch.from_numpy(chosen).to(mixing.device)
         state0, state1 = _cast(state0), _cast(state1)
         with torch.autocast(state0.device.type, enabled=False):
             rows = (mixing * exists).unbind(0)

@@ -66,7 +66,7 @@ def depthwise(x: Tensor, weight: Tensor, *, stride: int, dilation: int) -> Tenso
         (B, L', n, C).
     """
     batch, length, *shape = x.shape
-    if x.dtype == torch.bfloat16 and not x.is_cuda and len(weight) <= _STUCK_CHANNELS:
+    if x.dtype == torch.bfloat16 and x.device.type == "cpu" and len(weight) <= _STUCK_CHANNELS:
         return depthwise(x.float(), weight, stride=stride, dilation=dilation).to(x.dtype)
     weight = weight.to(x.dtype)
     if stride % dilation == 0:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generalNAS_tools.networks.cnn.batched_parts import BatchedPart, run_parts
+from generalNAS_tools.networks.cnn.batched_parts import BatchedPart, folds, run_parts
 from generalNAS_tools.networks.cnn.operations import (
     IDENTITY,
     PARTS,
@@ -99,17 +99,19 @@ class OutgoingEdges(nn.Module):
             slots = [self.members[name][i] for i in positions]
             scale = self._scale(name, slots, mixing, x.shape[2])
             *first, last = self._parts(name)
+            inputs = shared
             if last.part.separable:
                 if (count := len(positions)) not in repeated:
                     repeated[count] = shared.expand(-1, -1, count, -1).contiguous()
-                y = run_parts(first, repeated[count], positions)
+                inputs = repeated[count]
+            y = run_parts(first, inputs, positions)
+            if last.part.separable and folds(x):
                 totals, rows = last.add_into(totals, y, positions, slots, scale)
                 for slot, row in zip(slots, rows, strict=True):
                     biases[slot].append(row)
-            else:
-                y = run_parts(first, shared, positions)
-                for slot, term in zip(slots, last.each(y, positions, scale), strict=True):
-                    terms[slot].append(term)
+                continue
+            for slot, term in zip(slots, last.each(y, positions, scale), strict=True):
+                terms[slot].append(term)
         shape = (len(self.edges), len(x), -1, x.shape[2])
         for total, more in zip(totals.view(shape).unbind(0), terms, strict=True):
             more.append(total)

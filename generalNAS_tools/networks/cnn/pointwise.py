@@ -20,7 +20,8 @@ class Folded(NamedTuple):
     """A 1×1 convolution with the BatchNorm behind it folded in.
 
     Attributes:
-        d: its input, to be used once and from here, since its gradient is completed in place.
+        d: its input less its mean, to be used once and from here, since its gradient is completed
+            in place.
         weight: (n, C, C).
         bias: (n, C).
         mean: of the unfolded convolution's results, (n, C); without gradient.
@@ -40,10 +41,11 @@ def fold_norm(
     """Folds a BatchNorm in training mode into the 1×1 convolutions before it.
 
     Mean and variance of W d follow from mean m and covariance S of d: W m and diag(W S Wᵀ). So
-    neither W d nor its normalised form is ever stored, and one pass over d replaces three.
+    neither W d nor its normalised form is ever stored. S is that of d − m: a difference of
+    moments would lose all digits where the mean is far from 0.
 
     Args:
-        d: (B, L, n, C).
+        d: (B, L, n, C), contiguous and used by nobody else; its mean is subtracted in place.
         weight: (n, C, C).
         scale: of the BatchNorm, (n, C), 1 if absent.
         shift: of the BatchNorm, (n, C), 0 if absent.
@@ -52,7 +54,9 @@ def fold_norm(
     return Folded(*_FoldNorm.apply(d, weight, scale, shift, eps))
 
 
-def pointwise(d: Tensor, weight: Tensor, bias: Tensor, *, rectify: bool) -> Tensor:
+def pointwise(
+    d: Tensor, weight: Tensor, bias: Tensor | None = None, *, rectify: bool = False
+) -> Tensor:
     """A 1×1 convolution per operation, then perhaps a ReLU, whose result is to be used once.
 
     Args:
@@ -61,7 +65,8 @@ def pointwise(d: Tensor, weight: Tensor, bias: Tensor, *, rectify: bool) -> Tens
         bias: (n, C).
         rectify: whether a ReLU follows.
     """
-    return _Pointwise.apply(d, weight.to(d.dtype), bias.to(d.dtype), rectify)
+    bias = None if bias is None else bias.to(d.dtype)
+    return _Pointwise.apply(d, weight.to(d.dtype), bias, rectify)
 
 
 def pointwise_into(total: Tensor, d: Tensor, weight: Tensor, slots: Sequence[int]) -> Tensor:
@@ -81,17 +86,16 @@ class _FoldNorm(Function):
     def forward(
         ctx: Any, d: Tensor, weight: Tensor, scale: Tensor | None, shift: Tensor | None, eps: float
     ) -> tuple[Tensor, ...]:
-        x = _batches(d.to(weight.dtype))
         mean_d = d.flatten(0, 1).mean(0, dtype=weight.dtype)
-        outer = mean_d.unsqueeze(2) * mean_d.unsqueeze(1)
-        covariance = torch.baddbmm(outer, x.mT, x, beta=-1, alpha=1 / x.shape[1])
-        product = weight @ covariance
+        d.data.sub_(mean_d)  # unseen by autograd: nobody else uses d
+        x = _batches(d.to(weight.dtype))
+        product = weight @ torch.bmm(x.mT, x).div_(x.shape[1])
         mean = (weight @ mean_d.unsqueeze(2)).squeeze(2)
         var = (product * weight).sum(2).clamp_min_(0)
         deviation = (var + eps).rsqrt_()
         factor = deviation if scale is None else deviation * scale
-        bias = -factor * mean if shift is None else torch.addcmul(shift, factor, mean, value=-1)
-        ctx.save_for_backward(d, weight, product, mean_d, mean, deviation, factor)
+        bias = torch.zeros_like(mean) if shift is None else shift.clone()
+        ctx.save_for_backward(d, weight, product, deviation, factor)
         result = d.view_as(d)
         ctx.mark_non_differentiable(mean, var, *([] if ctx.needs_input_grad[0] else [result]))
         return result, weight * factor.unsqueeze(2), bias, mean, var
@@ -99,19 +103,18 @@ class _FoldNorm(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         grad, grad_folded, grad_bias = grads[:3]
-        d, weight, product, mean_d, mean, deviation, factor = ctx.saved_tensors
-        grad_factor = (grad_folded * weight).sum(2) - grad_bias * mean
+        d, weight, product, deviation, factor = ctx.saved_tensors
+        grad_factor = (grad_folded * weight).sum(2)
         grad_var = (grad_factor * factor * deviation.square() * -0.5).unsqueeze(2)
-        grad_mean = (-factor * grad_bias).unsqueeze(2)
         grad_d = grad_weight = None
         if ctx.needs_input_grad[1]:
             grad_weight = torch.addcmul(
                 grad_folded * factor.unsqueeze(2), grad_var, product, value=2
-            ).addcmul_(grad_mean, mean_d.unsqueeze(1))
+            )
         if ctx.needs_input_grad[0]:
             rows = d.shape[0] * d.shape[1]
             outer = (2 / rows) * (weight.mT @ (grad_var * weight))
-            constant = weight.mT @ (grad_mean / rows) - outer @ mean_d.unsqueeze(2)
+            constant = weight.mT @ (factor * grad_bias / -rows).unsqueeze(2)
             grad += constant.squeeze(2).to(grad.dtype)
             _batches(grad).baddbmm_(_batches(d), outer.to(grad.dtype))
             grad_d = grad
@@ -121,7 +124,7 @@ class _FoldNorm(Function):
 
 class _Pointwise(Function):
     @staticmethod
-    def forward(ctx: Any, d: Tensor, weight: Tensor, bias: Tensor, rectify: bool) -> Tensor:
+    def forward(ctx: Any, d: Tensor, weight: Tensor, bias: Tensor | None, rectify: bool) -> Tensor:
         y = _pointwise(d, weight, bias)
         if rectify:
             y.relu_()
@@ -130,7 +133,7 @@ class _Pointwise(Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         d, weight, *outputs = ctx.saved_tensors
         grad = grad.contiguous()
         if ctx.rectify:
@@ -139,12 +142,16 @@ class _Pointwise(Function):
         grad_d = None
         if ctx.needs_input_grad[0]:
             grad_d = _pointwise(grad, weight.transpose(1, 2), None)
-        grad_weight = torch.bmm(_batches(grad).transpose(1, 2), _batches(d))
-        return grad_d, grad_weight, grad.flatten(0, 1).sum(0), None
+        grad_weight = grad_bias = None
+        if ctx.needs_input_grad[1]:
+            grad_weight = torch.bmm(_batches(grad).transpose(1, 2), _batches(d))
+        if ctx.needs_input_grad[2]:
+            grad_bias = grad.flatten(0, 1).sum(0)
+        return grad_d, grad_weight, grad_bias, None
 
 
 def _pointwise(d: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if d.is_cuda or d.dtype == torch.float64:
+    if d.device.type != "cpu" or d.dtype == torch.float64:
         y = torch.empty_like(d)
         torch.bmm(_batches(d), weight.mT, out=_batches(y))
         return y if bias is None else y.add_(bias)

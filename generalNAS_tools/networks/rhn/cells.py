@@ -99,6 +99,7 @@ class SearchRHN(RHN):
         running_mean: of the BatchNorm that all states share, (H,); its variance likewise.
         num_batches_tracked: how many states the running statistics average.
         momentum: weight of a new state in them; None for their average.
+        averaged: how many states such an average holds; the host's own count.
         batch_statistics: normalise by the batch in evaluation mode too, and leave the running
             statistics alone.
     """
@@ -106,15 +107,18 @@ class SearchRHN(RHN):
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
+    exists: Tensor
 
     def __init__(self, hidden_size: int, mask: BoolArray, **dropout: float) -> None:
         super().__init__(hidden_size, **dropout)
         self.mask = _checked(mask, "mask")
         self.momentum: float | None = 0.1
+        self.averaged = 0
         self.batch_statistics = False
         self.register_buffer("running_mean", torch.zeros(hidden_size))
         self.register_buffer("running_var", torch.ones(hidden_size))
         self.register_buffer("num_batches_tracked", torch.tensor(0))
+        self.register_buffer("exists", torch.from_numpy(self.mask), persistent=False)
 
     def forward(
         self,
@@ -128,9 +132,10 @@ class SearchRHN(RHN):
 
         Args:
             x: (T, B, H).
-            mixing: weight per (edge, primitive), (36, 5); ignored outside the mask.
+            mixing: weight per (edge, primitive), (36, 5); ignored outside the supernet's mask.
             hidden: state before the first time step, (1, B, H); zeros if absent.
-            active: (36, 5), the part of the mask to compute; all of it if absent.
+            active: (36, 5), the part of the mask to compute, outside of which `mixing` is 0;
+                all of it if absent.
 
         Returns:
             The mean of the nodes' states at every time step, (T, B, H).
@@ -144,9 +149,14 @@ class SearchRHN(RHN):
         mask = self.mask if active is None else _checked(active, "active")
         if (mask & ~self.mask).any():
             raise ValueError("active sets primitives outside the supernet's mask")
-        plan = search_plan(mask.tobytes(), str(x.device))
+        plan = search_plan(mask.tobytes())
         inputs = self._inputs(x, hidden, plan.nodes, list(self.W))
-        weights = (mixing.index_select(0, plan.edges) * plan.mask)[:, NONE + 1 :]
+        weights = (mixing * self.exists)[:, NONE + 1 :]
+        if len(plan.edges) < len(mask):
+            rows = weights.unbind()
+            weights = (
+                torch.stack([rows[edge] for edge in plan.edges]) if plan.edges else weights[:0]
+            )
         weights, norm = weights.to(inputs.hidden.dtype), self._norm(*x.shape[:2])
         return run(SearchRecurrence, inputs._replace(mixing=weights, norm=norm))
 
@@ -154,12 +164,11 @@ class SearchRHN(RHN):
         by_batch = self.training or self.batch_statistics
         if by_batch and batch < 2:
             raise ValueError(f"a batch of {batch} has no batch statistics; expected 2 sequences")
-        seen = int(self.num_batches_tracked) if self.momentum is None else 0
+        mean, var, seen = self.running_mean, self.running_var, self.averaged
         if self.training:
             self.num_batches_tracked.add_(STATES * steps)
-            return Norm(self.running_mean, self.running_var, self.momentum, seen, True)
-        mean, var = self.running_mean, self.running_var
-        if by_batch:
+            self.averaged += STATES * steps
+        elif by_batch:
             mean, var = mean.clone(), var.clone()  # the kernel updates what it is given
         return Norm(mean, var, self.momentum, seen, by_batch)
 

@@ -99,17 +99,15 @@ class SearchPlan(NamedTuple):
 
     Attributes:
         nodes: the eight nodes.
-        edges: numbers of the active edges, (E,).
-        mask: rows of the mask at these edges, (E, 5).
+        edges: numbers of the active edges.
     """
 
     nodes: tuple[Node, ...]
-    edges: Tensor
-    mask: Tensor
+    edges: tuple[int, ...]
 
 
 @lru_cache(maxsize=1024)
-def search_plan(mask_bytes: bytes, device: str) -> SearchPlan:
+def search_plan(mask_bytes: bytes) -> SearchPlan:
     """The plan of a (36, 5) mask, given as its bytes so that it can be remembered."""
     mask = np.frombuffer(mask_bytes, dtype=bool).reshape(MASK_SHAPE)
     active: BoolArray = np.asarray(mask[:, NONE + 1 :].any(1))
@@ -120,13 +118,7 @@ def search_plan(mask_bytes: bytes, device: str) -> SearchPlan:
         states = tuple(RHN_EDGES[number].state for number in numbers)
         nodes.append(Node(states, start, tuple(activations.tolist())))
         start += len(numbers)
-    edges = np.flatnonzero(active)
-    with torch.inference_mode(False):  # a remembered tensor may serve training later
-        return SearchPlan(
-            tuple(nodes),
-            torch.as_tensor(edges, device=device),
-            torch.as_tensor(mask[edges], device=device),
-        )
+    return SearchPlan(tuple(nodes), tuple(np.flatnonzero(active).tolist()))
 
 
 def final_plan(genes: Sequence[Gene]) -> tuple[list[Group], list[list[int]]]:
