@@ -28,6 +28,7 @@ from generalNAS_tools.training.train_loop import evaluate, rhn_batch_statistics
 from randomSearch_and_Hyperband_Tools.osp_masks import (
     candidate_masks,
     draw_removals,
+    hurt_most,
     initial_masks,
 )
 from randomSearch_and_Hyperband_Tools.osp_stage import OSPStage, start_round
@@ -104,19 +105,22 @@ def reliability(losses: Array) -> dict[str, float]:
         `spearman`: mean rank correlation between two disjoint random halves of the batches.
         `spread`: standard deviation of the candidates' losses.
         `noise`: standard error of a candidate's difference from the mean candidate.
+        `same choice`: share of the halvings whose halves find the same removal to hurt most.
     """
     rng, count = np.random.default_rng(0), losses.shape[1]
-    found = []
+    found, same = [], []
     for _ in range(HALVINGS):
         order = rng.permutation(count)
-        halves = (losses[:, part].mean(1) for part in (order[: count // 2], order[count // 2 :]))
+        halves = [losses[:, part].mean(1) for part in (order[: count // 2], order[count // 2 :])]
         found.append(stats.spearmanr(*halves).statistic)
+        same.append(hurt_most(halves[0]) == hurt_most(halves[1]))
     own = losses - losses.mean(0)
     noise = own.std(1, ddof=1).mean() / np.sqrt(count)
     return {
         "spearman": float(np.mean(found)),
         "spread": float(losses.mean(1).std(ddof=1)),
         "noise": float(noise),
+        "same choice": float(np.mean(same)),
     }
 
 

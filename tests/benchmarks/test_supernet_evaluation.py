@@ -25,11 +25,13 @@ def test_an_order_beyond_noise_repeats_and_noise_does_not():
     rng = np.random.default_rng(0)
     noise, common = rng.normal(size=(7, 40)), rng.normal(size=40)
     clear = reliability(common + 10 * np.arange(7)[:, None] + noise)
-    assert clear["spearman"] == pytest.approx(1)
+    assert clear["spearman"] == clear["same choice"] == pytest.approx(1)
     assert clear["spread"] == pytest.approx(10 * np.arange(7).std(ddof=1), rel=0.02)
     assert clear["noise"] == pytest.approx(1 / np.sqrt(40), rel=0.15)
     noise -= noise.mean(1, keepdims=True)
-    assert reliability(common + noise)["spearman"] < -0.9  # what one half lacks, the other has
+    mirrored = reliability(common + noise)  # what one half lacks, the other has
+    assert mirrored["spearman"] < -0.9
+    assert mirrored["same choice"] == 0
     assert abs(reliability(rng.normal(size=(7, 4000)))["spearman"]) < 0.5
 
 
