@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONTROL := data/shuffled
 RESULTS := results/demo
 
-.PHONY: demo control test test-long check bench compare clean
+.PHONY: demo control test test-long check gpu bench compare clean
 
 $(VENV)/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -31,6 +31,11 @@ check: $(VENV)/developing
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(MAKE) test test-long
+
+# On a machine with a card: what only it can show, then the speed table to paste into README.
+gpu: $(VENV)/developing
+	$(BIN)/pytest -m gpu -n 0 -rs
+	$(BIN)/python -m benchmarks.bench --device=cuda --output=bench-cuda.json
 
 bench: $(VENV)/developing
 	$(BIN)/python -m benchmarks.bench

@@ -1,10 +1,10 @@
 """How fast the project is, as ratios to its plain form, measured interleaved in one process.
 
 The plain form (`networks/plain_network`, `tests/plain_forms`) is what one would write first: a
-module per primitive and edge, loops over time steps and nodes. Prints a table, writes bench.json.
+module per primitive and edge, loops over time steps and nodes. Prints a table in Markdown, writes
+bench.json.
 """
 
-import json
 import multiprocessing
 import statistics
 import sys
@@ -17,7 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.machine import describe, matrix_peak
 from benchmarks.settings import Options, seconds_of, write_report
 from darts_tools.alphas import Alphas
 from darts_tools.architect import without_gradients
@@ -63,9 +65,30 @@ def main() -> None:
     )
     results["peak memory of a weight step (fast / plain)"] = round(ratio, 3)
     results |= measure_data(options, device)
-    write_report(options, results)
-    for name, value in results.items():
-        sys.stdout.write(f"{name:55} {json.dumps(value)}\n")
+    machine = describe(device, options.measuring.threads)
+    write_report(options, {"machine": machine, **results})
+    sys.stdout.write("\n".join([machine, "", *markdown(results)]) + "\n")
+
+
+COLUMNS = {
+    "plain": "plain (s)",
+    "fast": "genomeNAS (s)",
+    "ratio": "ratio",
+    "cpu target": "goal on a CPU",
+    "launches": "launches on a GPU",
+    "of peak": "of the matrix peak",
+}
+
+
+def markdown(results: dict[str, Any]) -> list[str]:
+    """Lines of a table, and of a list with the figures that have no columns."""
+    rows = {name: value for name, value in results.items() if isinstance(value, dict)}
+    lines = [f"| what | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 1) + "|"]
+    for name, row in rows.items():
+        cells = " | ".join(str(row.get(column, "")) for column in COLUMNS)
+        lines.append(f"| {name} | {cells} |")
+    more = {name: value for name, value in results.items() if name not in rows}
+    return [*lines, "", *(f"- {name}: {value}" for name, value in more.items())]
 
 
 def random_batch(options: Options, device: torch.device) -> Batch:
@@ -82,12 +105,19 @@ def random_batch(options: Options, device: torch.device) -> Batch:
 
 
 def measure_steps(options: Options, device: torch.device) -> dict[str, Any]:
-    """Ratios of the network steps, and what the fast ones launch on a GPU."""
-    launches = count_launches(options)
-    return {
-        name: ratio(pair, options, device, TARGETS.get(name)) | {"launches": launches[name]}
-        for name, pair in step_pairs(options, random_batch(options, device)).items()
-    }
+    """Ratios of the network steps, and what the fast ones launch on a GPU.
+
+    The operations of a step, set against the device's matrix peak, are those of the plain form.
+    """
+    launches, peak = count_launches(options), matrix_peak(device)
+    results = {}
+    for name, pair in step_pairs(options, random_batch(options, device)).items():
+        row = ratio(pair, options, device, TARGETS.get(name))
+        with FlopCounterMode(display=False) as counter:
+            pair.plain()
+        share = counter.get_total_flops() / row["fast"] / peak
+        results[name] = row | {"launches": launches[name], "of peak": round(share, 3)}
+    return results
 
 
 def measure_small(options: Options, device: torch.device) -> dict[str, Any]:

@@ -109,12 +109,14 @@ def differences(expected, found, place=""):
 def digests(name, folder):
     """Lines of SHA-256 sums: final weights and all saved state, genotype, history, the rest."""
     files = run(name, folder)
-    state = torch.load(files / f"checkpoint-{SAVE}.pt", weights_only=True)["objects"]
+    state = torch.load(files / f"checkpoint-{SAVE}.pt", map_location="cpu", weights_only=True)[
+        "objects"
+    ]
     tensors = list(nested_tensors(state))
     models = [
         each
         for path in sorted(files.glob("*.pth"))
-        for each in nested_tensors(torch.load(path, weights_only=True))
+        for each in nested_tensors(torch.load(path, map_location="cpu", weights_only=True))
     ]
     found = tables(files)
     history = found.pop("history")
