@@ -19,6 +19,7 @@ FLOORS = {
     "predictors": 1,
     "baseline_models": 1,
     "generalNAS_tools.training": 0.6,
+    "generalNAS_tools.workers": 0.6,
     "generalNAS_tools.runs": 0.5,
     "generalNAS_tools.pictures": 0.4,
     "generalNAS_tools.data": 0.4,

@@ -60,7 +60,7 @@ class Processes:
             folder: of its results; what it says goes to a file there.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        _await_free(folder / f".{SAVE}.lock")
+        await_free(folder / f".{SAVE}.lock")
         start = time.monotonic()
         environment = os.environ | {
             name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -147,7 +147,7 @@ def _reason(code: int, said: Path) -> str:
     return f"exit code {code}: {last}"
 
 
-def _await_free(path: Path) -> None:
+def await_free(path: Path) -> None:
     """Waits until no other process holds a run's lock."""
     while path.exists():
         with path.open("r+") as file:
