@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from generalNAS_tools.runs.flags import MAX_ARCHITECTURES, flag, rate_below_one, whole
 from generalNAS_tools.runs.options import ScoreOptions, TrainingOptions
+from generalNAS_tools.workers.options import ElsewhereOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,3 +23,8 @@ class SampledOptions(TrainingOptions):
 
     sampling: SamplingOptions
     score: ScoreOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedOptions(ElsewhereOptions, SampledOptions):
+    """`SampledOptions` of a search whose candidates others may train."""

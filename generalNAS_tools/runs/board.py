@@ -27,16 +27,16 @@ class Board:
     tell a full disk without a traceback, and names its files so that those of one second mix.
 
     Args:
-        folder: of these files alone; None writes nothing.
-        config: the run's.
+        folder: of these files alone.
+        config: the run's; without its flag `tensorboard` nothing is written.
         history: of the run so far.
     """
 
     def __init__(
-        self, folder: Path | None, config: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
+        self, folder: Path, config: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
     ) -> None:
         self._path: Path | None = None
-        if folder is None or ranks.number() > 0:
+        if not config.get("tensorboard") or ranks.number() > 0:
             return
         try:
             from torch.utils.tensorboard import summary  # slow: only where asked for

@@ -78,6 +78,7 @@ def set_up_search(
     *,
     extra: Mapping[str, Any] | None = None,
     supernet: SupernetOptions | None = None,
+    elsewhere: str | None = None,
 ) -> Setup:
     """As `set_up`, for searched networks."""
     return set_up(
@@ -87,6 +88,7 @@ def set_up_search(
         frame=options.network,
         weights=options.weights,
         supernet=supernet,
+        elsewhere=elsewhere,
     )
 
 
@@ -98,6 +100,7 @@ def set_up(
     frame: FrameOptions | None = None,
     weights: WeightOptions | None = None,
     supernet: SupernetOptions | None = None,
+    elsewhere: str | None = None,
 ) -> Setup:
     """Opens data and run directory, seeds torch, picks the device.
 
@@ -108,11 +111,12 @@ def set_up(
         frame: of searched networks.
         weights: how searched networks are trained.
         supernet: how supernets are evaluated.
+        elsewhere: the type of device on which other processes train for this one.
 
     Raises:
         ValueError: for whatever is wrong with a flag, a file or the folder.
     """
-    data, device = options.data, pick_device(options.run.device)
+    data, device = options.data, pick_device("cpu" if elsewhere else options.run.device)
     splits = load_splits(
         data.train_directory,
         data.valid_directory,
@@ -124,7 +128,8 @@ def set_up(
     fingerprints = {
         f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
     }
-    config = {**as_config(options), **fingerprints, "kind of device": device.type, **(extra or {})}
+    kind = {"kind of device": elsewhere or device.type}
+    config = {**as_config(options), **fingerprints, **kind, **(extra or {})}
     run = RunDirectory(
         options.run.save_dir,
         save=options.run.save,
