@@ -83,7 +83,6 @@ class RunDirectory(Position):
         self.clock = Clock(self.partial["seconds"] if self.partial else 0.0)
         self.files.write_json("config", self.config)
         self._board = Board(self.files.board_folder, self.config, self.history)
-        self._rates: dict[str, float] = {}
         if self.history:
             self.files.write_history(self.history)
         on_stop(self._ask_to_stop)
@@ -121,7 +120,7 @@ class RunDirectory(Position):
         if self._resumed:
             log.info("continuing at epoch %d", len(self.history) + 1)
         self._resumed = False
-        self._rates = learning_rates(self._tracked)
+        self._board.rates = learning_rates(self._tracked)
         return self.epochs_before + len(self.history)
 
     def end_epoch(self, row: Mapping[str, Any]) -> None:
@@ -207,13 +206,14 @@ class RunDirectory(Position):
         """Writes all state atomically; that of another process's checkpoint goes along."""
         if self._saved is not None:
             raise RuntimeError("track() the objects before saving")
+        objects = {name: target.state_dict() for name, target in self._tracked.items()}
         others = others or {"objects": {}, "random": random_states(self.device)}
         state = {
             "config": self.config,
             "position": self.place,
             "history": self.history,
             "partial": self.partial,
-            "objects": {**others["objects"], **{n: t.state_dict() for n, t in self._tracked.items()}},
+            "objects": {**others["objects"], **objects},
             "random": others["random"],
         }
         save_weights(self._checkpoint, state)
@@ -225,7 +225,7 @@ class RunDirectory(Position):
         self.history.append({"epoch": epoch, **row, **change, "seconds": seconds})
         self.partial = None
         self.place["epoch"] = self.place.get("epoch", 0) + 1
-        self._board.add_epoch(self.history[-1], self._rates)  # one that comes again is hidden then
+        self._board.add_epoch(self.history[-1])  # one that comes again is hidden then
 
     def _load(self) -> None:
         state = load_checkpoint(self._checkpoint)
