@@ -61,7 +61,7 @@ def test_who_is_cut_leaves_the_disk(toy, tmp_path, monkeypatch):
             super().dismiss(numbers)
             seen.append((before, waiting(tmp_path)))
 
-    monkeypatch.setattr(candidates, "CandidateStore", Watched)
+    monkeypatch.setattr(candidate_turns, "CandidateStore", Watched)
     line = toy.sampled(tmp_path, **FLAGS[HYPERBAND])
     assert run_here(HYPERBAND, line).code == 0
     sizes = [(len(before), len(after)) for before, after in seen]

@@ -20,7 +20,7 @@ from generalNAS_tools.workers import dispatch
 from generalNAS_tools.workers.processes import Ending
 from tests.scripts.in_process import ROOT, run_script
 from tests.scripts.runs import refusal, run_here, wait_for
-from tests.scripts.sampling_cases import FLAGS, HYPERBAND, RANDOM, everything, table
+from tests.scripts.sampling_cases import FLAGS, HYPERBAND, RANDOM, outcome, table
 from tests.scripts.test_sampling_interruptions import Killed, at_event, kill
 
 SCRIPTS = [RANDOM, HYPERBAND]
@@ -70,13 +70,6 @@ def alone(toy):
         assert run_here(script, toy.sampled(folder, **FLAGS[script])).code == 0
         results[script] = outcome(folder)
     return results
-
-
-def outcome(folder):
-    """Everything but times; the candidates' own folders are beside it."""
-    found = everything(folder)
-    apart = {"candidates-a", "genotype-a.png", "scores-a.png"}  # pictures: not in all tests
-    return found | {"names": [name for name in found["names"] if name not in apart]}
 
 
 def diverge(monkeypatch, numbers, *, epoch):
