@@ -209,6 +209,7 @@ def workers_of(process):
     return [int(number) for number in listed.stdout.split()]
 
 
+@pytest.mark.long
 def test_real_workers_and_their_search_are_killed(toy, tmp_path, alone):
     line, said = [*toy.sampled(tmp_path, **FLAGS[RANDOM]), *WORKERS], tmp_path.parent / "said.txt"
     search = begin(line, said)

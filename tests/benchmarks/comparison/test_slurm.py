@@ -127,13 +127,12 @@ def test_candidates_trained_on_slurm_are_those_trained_here(node, toy, tmp_path)
     flags = FLAGS_OF_SEARCHES[RANDOM] | {"epochs": 4}
     assert run_here(RANDOM, toy.sampled(tmp_path / "here", **flags)).code == 0
     there = tmp_path / "there"
-    there.mkdir()
     line = [sys.executable, ROOT / RANDOM, *toy.sampled(there, **flags)]
     line += ["--cluster=slurm", "--partition=main", "--minutes=10", "--sbatch=requeue"]
     line += ["--threads=1", "--workers=2"]
 
     def search():
-        said = (there / "said.txt").open("a")
+        said = (tmp_path / "said.txt").open("a")
         return subprocess.Popen(line, cwd=ROOT, env=os.environ | node, stderr=said, text=True)
 
     def jobs():
@@ -141,13 +140,13 @@ def test_candidates_trained_on_slurm_are_those_trained_here(node, toy, tmp_path)
         return begun and slurm_node.tell("squeue", "-h", "-r", "-t", "R", "-o", "%i").split()
 
     driver = search()
-    first = wait_for(jobs, driver, there)[0]
+    first = wait_for(jobs, driver, tmp_path)[0]
     kill(driver.pid)
     driver.wait()
     slurm_node.tell("scontrol", "requeue", first)
     driver = search()
-    hurry(first, driver, there)
-    assert driver.wait(3 * PATIENCE) == 0, (there / "said.txt").read_text()
+    hurry(first, driver, tmp_path)
+    assert driver.wait(3 * PATIENCE) == 0, (tmp_path / "said.txt").read_text()
     assert outcome(there) == outcome(tmp_path / "here")
 
 
