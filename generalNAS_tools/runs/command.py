@@ -128,13 +128,12 @@ def set_up(
     fingerprints = {
         f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
     }
-    kind = {"kind of device": elsewhere or device.type}
-    config = {**as_config(options), **fingerprints, **kind, **(extra or {})}
+    config = {**as_config(options), **fingerprints, "kind of device": elsewhere or device.type}
     run = RunDirectory(
         options.run.save_dir,
         save=options.run.save,
         method=method,
-        config=config,
+        config={**config, **(extra or {})},
         device=device,
         restart=options.run.restart,
     )
