@@ -23,8 +23,7 @@ def main() -> None:
     epochs = options.length.epochs
     rng = np.random.default_rng(options.run.seed)
     genotypes = distinct_genotypes(rng, options.sampling.num_samples)
-    elsewhere = options.kind_elsewhere(options.run.device)
-    setup = set_up_search(options, "random", elsewhere=elsewhere)
+    setup = set_up_search(options, "random", elsewhere=options.elsewhere)
     run, scores = setup.run, Scores(options.score.criterion)
     turns = CandidateTurns(genotypes, scores, setup, options)
     run.clock.total_epochs = len(genotypes) * epochs

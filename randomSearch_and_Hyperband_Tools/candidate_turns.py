@@ -73,10 +73,16 @@ class Turn:
         state = read_state(self.folder)
         return state if state.get("line") == [*self.line, *self.data] else {}
 
+    @property
+    def finished(self) -> bool:
+        """Whether it can be taken over; without a checkpoint it diverged in its first epoch."""
+        status = self.state.get("status")
+        return status in FINISHED and (status == "diverged" or self.checkpoint.exists())
+
     def work(self, processes: Processes, device: str) -> None:
         """Does what is left of it."""
         what = {"line": [*self.line, *self.data]}
-        if self.state.get("status") in FINISHED:
+        if self.finished:
             return
         if not self.state and self.folder.exists():
             await_free(self.folder / f".{SAVE}.lock")
@@ -109,7 +115,7 @@ class CandidateTurns:
     ) -> None:
         self._genotypes, self._scores, self._setup = genotypes, scores, setup
         self._options, self._store = options, CandidateStore(setup.run)
-        self._elsewhere = options.kind_elsewhere(options.run.device)
+        self._elsewhere = options.elsewhere
         files = setup.run.files
         self._folder = files.folder.resolve() / f"candidates-{files.save}"
         if self._elsewhere and ranks.count() > 1:
@@ -180,12 +186,12 @@ class CandidateTurns:
             self._turn(number, begin + i * (epochs - first), first, epochs)
             for i, number in enumerate(numbers)
         ]
-        if turns[0].state.get("status") not in FINISHED:
-            left = [turn for turn in turns if turn.state.get("status") not in FINISHED]
+        if not turns[0].finished:
+            left = [turn for turn in turns if not turn.finished]
             on_stop(stop_at_once)  # here nothing has to be saved
             do(left, self._folder, self._options, threads=self._options.threads)
             for turn in left:
-                if turn.state.get("status") not in FINISHED:
+                if not turn.finished:
                     reason = turn.state.get("reason") or "it ended without a result"
                     raise ValueError(f"{turn.name}: {reason}; the same command goes on")
         return turns[0]

@@ -28,3 +28,12 @@ class SampledOptions(TrainingOptions):
 @dataclass(frozen=True, kw_only=True)
 class SharedOptions(ElsewhereOptions, SampledOptions):
     """`SampledOptions` of a search whose candidates others may train."""
+
+    @property
+    def elsewhere(self) -> str | None:
+        """The type of device on which others train; None if the search does it itself.
+
+        Raises:
+            ValueError: there is no such device, or they are of several kinds.
+        """
+        return self.kind_elsewhere(self.run.device)

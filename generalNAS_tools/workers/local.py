@@ -25,6 +25,7 @@ def run_here(tasks: Sequence[Task], *, devices: Sequence[str], workers: int) -> 
     Raises:
         Stopped: by a signal, after the processes have saved.
     """
+    workers = min(workers, len(tasks))
     processes, view = Processes(), View(tasks, workers)
     slots: queue.SimpleQueue[str] = queue.SimpleQueue()
     for number in range(workers):
