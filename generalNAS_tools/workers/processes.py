@@ -1,6 +1,7 @@
 """Our own scripts as processes: their command lines, and how they end."""
 
 import contextlib
+import logging
 import os
 import shlex
 import signal
@@ -14,6 +15,8 @@ from typing import IO, Any, NamedTuple
 
 from generalNAS_tools.files.atomic_files import lock_file
 from generalNAS_tools.runs.command import DIVERGED, SIGNAL_EXIT
+
+log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[2]
 SAVE = "run"
@@ -149,11 +152,14 @@ def _reason(code: int, said: Path) -> str:
 
 def await_free(path: Path) -> None:
     """Waits until no other process holds a run's lock."""
+    told = False
     while path.exists():
         with path.open("r+") as file:
             try:
                 lock_file(file)
                 return
             except BlockingIOError:
-                pass
+                if not told:
+                    log.info("%s: an earlier process works there; waiting for it", path.parent)
+                told = True
         time.sleep(_WAIT)
