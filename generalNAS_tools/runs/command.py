@@ -148,8 +148,8 @@ def set_up(
     return Setup(splits, run, loop, network, device)
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of a `--device` value.
+def pick_device(name: str, *, flag: str = "--device") -> torch.device:
+    """The device of the value of a flag.
 
     Raises:
         ValueError: no such device here.
@@ -157,15 +157,15 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if ranks.count() > 1 and ":" in name:
-        raise ValueError(f"--device {name}: each rank takes its own; expected cpu, cuda or auto")
+        raise ValueError(f"{flag} {name}: each rank takes its own; expected cpu, cuda or auto")
     if name.partition(":")[0] not in {"cpu", "cuda"}:
-        raise ValueError(f"--device {name}: expected cpu, cuda, cuda:1 ... or auto")
+        raise ValueError(f"{flag} {name}: expected cpu, cuda, cuda:1 ... or auto")
     try:
         device = torch.device(ranks.own_device(name))
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"--device {name}: not usable on this machine ({reason})") from error
+        raise ValueError(f"{flag} {name}: not usable on this machine ({reason})") from error
     return device
 
 

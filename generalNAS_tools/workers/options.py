@@ -45,6 +45,12 @@ class ClusterOptions:
     gpus: int = flag(whole(0), 0, "GPUs of a job")
     sbatch: str = flag(str, "", "further options of sbatch: account=lab,mem=16G,requeue")
 
+    def __post_init__(self) -> None:
+        """Checks that there is a cluster for what is said of one."""
+        for name in ("partition", "gpus", "sbatch") if self.cluster == "none" else ():
+            if value := getattr(self, name):
+                raise ValueError(f"--{name} {value}: expected --cluster=slurm beside it")
+
     def more(self) -> dict[str, Any]:
         """The further options of sbatch by name; True for one without a value."""
         pairs = [text.strip().partition("=") for text in self.sbatch.split(",") if text.strip()]
@@ -84,7 +90,7 @@ class ElsewhereOptions:
         if self.workers.at_a_time == 1 and self.workers.devices == "auto":
             return None
         names = [device if name == "auto" else name for name in self.workers.device_list]
-        kinds = sorted({pick_device(name).type for name in names})
+        kinds = sorted({pick_device(name, flag="--devices").type for name in names})
         if len(kinds) > 1:
             raise ValueError(f"--devices {self.workers.devices}: expected one kind of device")
         return kinds[0]

@@ -57,7 +57,8 @@ def run(command, toy, folder):
     _, script, *line = adapted(command, toy, folder)
     # Others test workers and SLURM; here, whether these are commands.
     line = [re.sub(r"^--workers=.*", "--workers=1", word) for word in line]
-    line = [word for word in line if word != "--cluster=slurm"]
+    slurm = ("--cluster=", "--partition=", "--gpus=", "--sbatch=")
+    line = [word for word in line if not word.startswith(slurm)]
     if script == COMPARISON:  # tests/benchmarks runs it
         return run_here(script, [*line, *PLANNED])
     return run_here(script, [*line, *small(script)])

@@ -180,8 +180,9 @@ def test_the_board_has_what_the_workers_did(toy, tmp_path, processes):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--workers=2", "--devices=tpu"], "--device tpu: expected cpu, cuda"),
+        (["--workers=2", "--devices=tpu"], "--devices tpu: expected cpu, cuda"),
         (["--workers=0"], "--workers: '0' is not a whole number ≥ 1"),
+        (["--partition=gpu"], "--partition gpu: expected --cluster=slurm beside it"),
         (["--cluster=pbs"], "--cluster: invalid choice: 'pbs'"),
     ],
 )

@@ -22,6 +22,7 @@ def options(cluster="none", gpus=0, **workers):
         ({"cluster": "slurm"}, "auto", "cpu"),
         ({"cluster": "slurm", "gpus": 1}, "auto", "cuda"),
         ({"cluster": "slurm"}, "cuda:1", "cuda"),
+        ({"cluster": "slurm", "gpus": 0, "workers": 2}, "auto", "cpu"),
     ],
 )
 def test_the_kind_of_device_on_which_others_train(given, device, kind):
