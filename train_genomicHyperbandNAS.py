@@ -14,14 +14,10 @@ import numpy as np
 from generalNAS_tools.pictures.pictures import draw_genotype
 from generalNAS_tools.runs.command import run_command, set_up_search
 from generalNAS_tools.runs.flags import flag, parse_options, whole
-from randomSearch_and_Hyperband_Tools.candidates import (
-    CandidateStore,
-    start_candidate,
-    train_candidate,
-)
+from randomSearch_and_Hyperband_Tools.candidate_turns import CandidateTurns
 from randomSearch_and_Hyperband_Tools.halving import MAX_RUNGS, hyperband_plans, plan_epochs
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
-from randomSearch_and_Hyperband_Tools.sampling_options import SampledOptions
+from randomSearch_and_Hyperband_Tools.sampling_options import SharedOptions
 from randomSearch_and_Hyperband_Tools.score_pictures import draw_halving, draw_scores
 from randomSearch_and_Hyperband_Tools.scores import Scores
 
@@ -37,7 +33,7 @@ class HalvingOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(SampledOptions):
+class Options(SharedOptions):
     """The flags of this script."""
 
     halving: HalvingOptions
@@ -51,8 +47,9 @@ def main() -> None:
     plans = hyperband_plans(options.sampling.num_samples, **asdict(options.halving))
     starts = np.cumsum([0, *(plan[0].candidates for plan in plans)]).tolist()
     genotypes = distinct_genotypes(np.random.default_rng(options.run.seed), starts[-1])
-    setup = set_up_search(options, "hb")
-    run, scores, store = setup.run, Scores(options.score.criterion), CandidateStore(setup.run)
+    setup = set_up_search(options, "hb", elsewhere=options.elsewhere)
+    run, scores = setup.run, Scores(options.score.criterion)
+    turns = CandidateTurns(genotypes, scores, setup, options)
     run.clock.total_epochs = sum(map(plan_epochs, plans))
 
     for bracket, plan in run.through("bracket", plans):
@@ -60,20 +57,13 @@ def main() -> None:
         for number, rung in run.through("rung", plan):
             alive = run.remember("alive", alive.copy)
             trained, last = plan[number - 1].epochs if number > 0 else 0, rung is plan[-1]
-            for _, architecture in run.through("architecture", alive):
-                candidate = start_candidate(architecture, genotypes[architecture], setup, options)
-                if trained:
-                    store.bring_back(candidate)
-                run.track(**candidate.stateful(), scores=scores)
-                scores[architecture] = train_candidate(
-                    candidate, setup, epochs=rung.epochs, first=trained
+            for turn, architecture in run.through("architecture", alive):
+                scores[architecture] = turns.train(
+                    alive[turn:], epochs=rung.epochs, first=trained, keep=not last
                 )
-                if not last:
-                    store.keep(candidate)
                 scores.write(run, genotypes)
-                del candidate  # memory never holds two networks
             kept = scores.best(alive, rung.survivors)
-            store.dismiss(alive if last else set(alive) - set(kept))
+            turns.dismiss(alive if last else [n for n in alive if n not in kept])
             alive = kept
 
     winner = scores.log_winner()

@@ -14,20 +14,20 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.comparison.arms import SEARCHES, kind_of_arm
-from benchmarks.comparison.cluster import run_on_slurm
 from benchmarks.comparison.collect import record_of
 from benchmarks.comparison.facts import data_flags, fixed_facts, frame_flags
-from benchmarks.comparison.local import run_here
-from benchmarks.comparison.one_run import FINISHED, Run, device_kind, read_state, write_state
+from benchmarks.comparison.one_run import Run, device_kind
 from benchmarks.comparison.options import Options
 from benchmarks.comparison.plan import Plan, fit, planned
 from benchmarks.comparison.records import RANDOM_AVERAGE, SEARCH, RunRecord
-from benchmarks.comparison.tasks import Calibration, Execution, Task
+from benchmarks.comparison.tasks import Calibration, Execution
 from benchmarks.comparison.work import Cost, Sizes
 from generalNAS_tools.runs.command import run_command
 from generalNAS_tools.runs.flags import parse_options
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import open_log
+from generalNAS_tools.workers.dispatch import do
+from generalNAS_tools.workers.tasks import FINISHED, read_state, write_state
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def main() -> None:
     plan = Plan(folder)
     facts, sizes = fixed_facts(options)
     plan.check(**facts)
-    if options.cluster.cluster == "none":
+    if not options.on_cluster:
         for device in options.workers.device_list:
             plan.check(**{"kind of device": device_kind(device)})
     plan.threads = plan.threads or options.threads
@@ -64,7 +64,7 @@ def main() -> None:
         and "reason" not in plan.arms[run.arm]
     ]
     log.info("%d runs, %d of them to do", len(runs), len(left))
-    do([Execution(run) for run in left], plan, options)
+    do([Execution(run) for run in left], folder, options, threads=plan.threads)
     records = [record_of(run, plan.arms[run.arm].get("planned", {})) for run in runs]
     report(records, plan, folder)
 
@@ -82,7 +82,7 @@ def add_arms(plan: Plan, names: Sequence[str], options: Options, *, sizes: Sizes
     tasks = [
         Calibration(make_run(name, 0, plan, options, part="calibration"), short) for name in names
     ]
-    do(tasks, plan, options)
+    do(tasks, plan.path.parent, options, threads=plan.threads or options.threads)
     chosen = options.comparison
     for task in tasks:
         state = read_state(task.folder)
@@ -132,21 +132,6 @@ def make_run(name: str, seed: int, plan: Plan, options: Options, *, part: str = 
         },
         threads=plan.threads,
         device_kind=plan.fixed.get("kind of device", ""),
-    )
-
-
-def do(tasks: Sequence[Task], plan: Plan, options: Options) -> None:
-    """Does tasks where the flags say: here, or on a cluster."""
-    workers = options.workers
-    if not tasks:
-        return
-    if options.cluster.cluster == "none":
-        run_here(tasks, devices=workers.device_list, workers=workers.at_a_time)
-        return
-    assert plan.threads is not None
-    at_a_time = workers.workers or len(tasks)
-    run_on_slurm(
-        tasks, plan.path.parent, options=options.cluster, workers=at_a_time, threads=plan.threads
     )
 
 

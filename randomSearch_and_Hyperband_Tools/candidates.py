@@ -4,10 +4,12 @@ import logging
 import math
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from generalNAS_tools.files import ranks
@@ -59,6 +61,10 @@ class CandidateStore:
                 if name.fullmatch(path.name):
                     path.unlink()
 
+    def path(self, number: int) -> Path:
+        """Where a candidate waits."""
+        return self._files.path(f"waiting_{number + 1}", "pt")
+
     def keep(self, candidate: Candidate) -> None:
         """Writes all that the candidate's next epoch depends on, atomically.
 
@@ -66,8 +72,7 @@ class CandidateStore:
             ValueError: the file can't be written.
         """
         state = {name: target.state_dict() for name, target in candidate.stateful().items()}
-        path = self._files.path(f"waiting_{candidate.number + 1}", "pt")
-        save_weights(path, state | {"random": random_states(self._device)})
+        save_weights(self.path(candidate.number), state | {"random": random_states(self._device)})
 
     def bring_back(self, candidate: Candidate) -> None:
         """Puts a new candidate where `keep` found it, unless the checkpoint holds a later state.
@@ -77,18 +82,26 @@ class CandidateStore:
         """
         if self._run.continues:
             return
-        path = self._files.path(f"waiting_{candidate.number + 1}", "pt")
-        state = load_weights(path)
-        try:
-            load_states(candidate.stateful(), state)
-            set_random_states(state["random"], self._device)
-        except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{path}: doesn't fit its candidate; --restart") from error
+        load_candidate(self.path(candidate.number), candidate, self._device)
 
     def dismiss(self, numbers: Iterable[int]) -> None:
         """Removes the files of candidates that are out."""
         for number in numbers:
-            self._files.path(f"waiting_{number + 1}", "pt").unlink(missing_ok=True)
+            self.path(number).unlink(missing_ok=True)
+
+
+def load_candidate(path: Path, candidate: Candidate, device: torch.device) -> None:
+    """Puts a new candidate where `CandidateStore.keep` found it.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    state = load_weights(path)
+    try:
+        load_states(candidate.stateful(), state)
+        set_random_states(state["random"], device)
+    except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path}: doesn't fit its candidate; --restart") from error
 
 
 def start_candidate(
@@ -113,25 +126,38 @@ def train_candidate(candidate: Candidate, setup: Setup, *, epochs: int, first: i
         epochs: the total, earlier turns included.
         first: the epochs of earlier turns.
     """
-    run, network = setup.run, candidate.network
-    diverged = False
+    run, diverged = setup.run, False
     try:
-        for epoch in run.epochs(epochs, first):
-            row = training_epoch(
-                network,
-                network,
-                candidate.optimizer,
-                schedule=candidate.schedule,
-                setup=setup,
-                validate=epoch + 1 == epochs or setup.loop.validates(epoch),
-            )
-            run.end_epoch({"candidate": candidate.number + 1, **row})
+        train_epochs(candidate, setup, epochs=epochs, first=first)
     except Diverged as error:
         log.warning("candidate %d is out: %s", candidate.number + 1, error.what)
         diverged, run.partial = True, None
         run.clock.start_epoch()
     run.track()
-    rows = [row for row in run.history if row["candidate"] == candidate.number + 1]
+    return score_of(candidate.number, candidate.network, run, diverged=diverged)
+
+
+def train_epochs(candidate: Candidate, setup: Setup, *, epochs: int, first: int) -> None:
+    """As `train_candidate`.
+
+    Raises:
+        Diverged: a loss or a weight is not finite.
+    """
+    for epoch in setup.run.epochs(epochs, first):
+        row = training_epoch(
+            candidate.network,
+            candidate.network,
+            candidate.optimizer,
+            schedule=candidate.schedule,
+            setup=setup,
+            validate=epoch + 1 == epochs or setup.loop.validates(epoch),
+        )
+        setup.run.end_epoch({"candidate": candidate.number + 1, **row})
+
+
+def score_of(number: int, network: nn.Module, run: RunDirectory, *, diverged: bool) -> Score:
+    """What the history says of a candidate."""
+    rows = [row for row in run.history if row["candidate"] == number + 1]
     columns = ("acc_valid", "valid_auroc", "valid_auprc", "valid_loss")
     last = dict.fromkeys(columns, math.nan) if diverged else rows[-1]
     return Score(

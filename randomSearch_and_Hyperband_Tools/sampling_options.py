@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from generalNAS_tools.runs.flags import MAX_ARCHITECTURES, flag, rate_below_one, whole
 from generalNAS_tools.runs.options import ScoreOptions, TrainingOptions
+from generalNAS_tools.workers.options import ElsewhereOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,3 +23,17 @@ class SampledOptions(TrainingOptions):
 
     sampling: SamplingOptions
     score: ScoreOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedOptions(ElsewhereOptions, SampledOptions):
+    """`SampledOptions` of a search whose candidates others may train."""
+
+    @property
+    def elsewhere(self) -> str | None:
+        """The type of device on which others train; None if the search does it itself.
+
+        Raises:
+            ValueError: there is no such device, or they are of several kinds.
+        """
+        return self.kind_elsewhere(self.run.device)

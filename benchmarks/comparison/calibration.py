@@ -1,6 +1,5 @@
 """What a step of every kind costs, read from the files of a short run of the search itself."""
 
-import csv
 import itertools
 import json
 import statistics
@@ -10,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.comparison.arms import ARCHIVE_KIND, PROPOSAL_KIND, RECALIBRATION, Search
-from benchmarks.comparison.processes import SAVE
 from benchmarks.comparison.work import Cost, Sizes
+from generalNAS_tools.workers.processes import SAVE
+from generalNAS_tools.workers.tasks import read_history
 
 Row = dict[str, str]
 
@@ -50,15 +50,6 @@ def costs_of(folder: Path, search: Search, sizes: Sizes) -> dict[str, Cost]:
         valid = statistics.fmean(validated[kind]) - epoch if validated[kind] else 0.0
         costs[kind] = Cost(epoch / steps[kind], max(0.0, valid) / sizes.batches())
     return costs | _archive_costs(folder, groups, sizes)
-
-
-def read_history(folder: Path) -> list[Row]:
-    """The rows of a run's history so far."""
-    path = folder / f"history-{SAVE}.csv"
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def read_archive(folder: Path) -> list[dict[str, Any]]:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.comparison.calibration import Row, read_archive, read_history
-from benchmarks.comparison.one_run import Run, read_state
-from benchmarks.comparison.processes import SAVE
+from benchmarks.comparison.calibration import Row, read_archive
+from benchmarks.comparison.one_run import Run
 from benchmarks.comparison.records import BASELINE, SEARCH, RunRecord
 from generalNAS_tools.training.metrics import DEEPSEA_CATEGORIES, DEEPSEA_TARGETS
+from generalNAS_tools.workers.processes import SAVE
+from generalNAS_tools.workers.tasks import read_history, read_state
 
 
 def record_of(run: Run, planned: Mapping[str, float]) -> RunRecord:

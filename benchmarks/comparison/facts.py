@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from benchmarks.comparison.options import Options
-from benchmarks.comparison.processes import ROOT
 from benchmarks.comparison.work import Sizes
 from generalNAS_tools.data.deepsea_data import check_alike, load_splits, open_split
 from generalNAS_tools.runs.flags import as_config
 from generalNAS_tools.runs.frame_options import FrameOptions
+from generalNAS_tools.workers.processes import ROOT
 
 FRAME = tuple(field.name for field in fields(FrameOptions))
 _PATHS = ("train_directory", "valid_directory", "test_directory", "cache_dir")

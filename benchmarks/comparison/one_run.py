@@ -4,7 +4,6 @@ Everything about it lies in its own folder, so that whoever is asked next goes o
 this machine, another one of the same kind, or a job of a cluster.
 """
 
-import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,16 +14,14 @@ import numpy as np
 import torch
 
 from benchmarks.comparison.arms import FINAL, SEARCHES, TEST, TRAIN_BASELINE
-from benchmarks.comparison.processes import SAVE, Processes, command_line
 from benchmarks.comparison.records import BASELINE, RANDOM_AVERAGE, SEARCH
-from generalNAS_tools.files.atomic_files import atomic_write
 from generalNAS_tools.files.genotype_files import write_genotype
 from generalNAS_tools.runs.command import pick_device
+from generalNAS_tools.workers.processes import SAVE, Processes, command_line
+from generalNAS_tools.workers.tasks import read_state, write_state
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
 
 _ARCHITECTURES_SEED = 0x5EED
-FINISHED = {"done", "diverged"}
-"""What the same command doesn't try again: the same numbers would diverge again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,25 +141,9 @@ def execute(run: Run, processes: Processes, device: str = "auto") -> dict[str, A
     return write_state(run.folder, {"status": "done", "reason": "", "steps": done})
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """What run.json says; empty where nothing has begun."""
-    path = folder / "run.json"
-    if not path.exists():
-        return {}
-    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return state
-
-
 def device_kind(device: str) -> str:
     """The model of a GPU, or the architecture of the CPU."""
     chosen = pick_device(device)
     if chosen.type == "cuda":
         return torch.cuda.get_device_name(chosen)
     return f"cpu ({platform.machine()})"
-
-
-def write_state(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
-    """Writes run.json; gives the state back."""
-    with atomic_write(folder / "run.json") as file:
-        file.write(json.dumps(state, indent=1).encode() + b"\n")
-    return state

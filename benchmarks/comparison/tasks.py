@@ -3,29 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from benchmarks.comparison.arms import SEARCHES
 from benchmarks.comparison.calibration import CALIBRATED, costs_of
-from benchmarks.comparison.one_run import Run, device_kind, execute, read_state, write_state
-from benchmarks.comparison.processes import SAVE, Processes, command_line
+from benchmarks.comparison.one_run import Run, device_kind, execute
 from benchmarks.comparison.records import SEARCH
 from benchmarks.comparison.work import Sizes
-
-
-class Task(Protocol):
-    """Something that is done in a folder of its own, here or elsewhere, and leaves its state."""
-
-    @property
-    def name(self) -> str:
-        """As it is called in logs."""
-
-    @property
-    def folder(self) -> Path:
-        """Where it works."""
-
-    def work(self, processes: Processes, device: str) -> None:
-        """Does what is left; its state goes to the folder's run.json."""
+from generalNAS_tools.workers.processes import SAVE, Processes, command_line
+from generalNAS_tools.workers.tasks import read_state, write_state
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def random_states(device: torch.device) -> dict[str, Any]:
 def set_random_states(states: dict[str, Any], device: torch.device) -> None:
     """Puts torch's generators where `random_states` found them."""
     torch.set_rng_state(states["cpu"])
-    if states["cuda"] is not None:
+    if states["cuda"] is not None and device.type == "cuda":  # else others train on it
         torch.cuda.set_rng_state(states["cuda"], device)
 
 

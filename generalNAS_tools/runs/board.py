@@ -27,16 +27,20 @@ class Board:
     tell a full disk without a traceback, and names its files so that those of one second mix.
 
     Args:
-        folder: of these files alone; None writes nothing.
-        config: the run's.
+        folder: of these files alone.
+        config: the run's; without its flag `tensorboard` nothing is written.
         history: of the run so far.
+
+    Attributes:
+        rates: learning rates of the epoch that comes next, by name.
     """
 
     def __init__(
-        self, folder: Path | None, config: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
+        self, folder: Path, config: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
     ) -> None:
         self._path: Path | None = None
-        if folder is None or ranks.number() > 0:
+        self.rates: dict[str, float] = {}
+        if not config.get("tensorboard") or ranks.number() > 0:
             return
         try:
             from torch.utils.tensorboard import summary  # slow: only where asked for
@@ -62,9 +66,9 @@ class Board:
                 *(Event(summary=part) for part in (start, settings)),
             )
         for row in history if not earlier else ():
-            self.add_epoch(row, {})
+            self.add_epoch(row)
 
-    def add_epoch(self, row: Mapping[str, Any], rates: Mapping[str, float]) -> None:
+    def add_epoch(self, row: Mapping[str, Any]) -> None:
         """Adds an epoch's row of the history, and its learning rates."""
         if self._path is None:
             return
@@ -75,7 +79,7 @@ class Board:
             row["epoch"],
             (
                 (summary.text if isinstance(value, str) else summary.scalar)(name, value)
-                for name, value in {**known, **rates}.items()
+                for name, value in {**known, **self.rates}.items()
             ),
         )
 

@@ -9,14 +9,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 FREE_FLAGS = frozenset(
     {"restart", "cache_dir", "report_freq", "save_dir", "archive", "average_reverse_complement"}
-    | {
-        "tensorboard",
-        "device",
-        "train_directory",
-        "valid_directory",
-        "test_directory",
-        "allow_changed_rates",
-    }
+    | {"device", "train_directory", "valid_directory", "test_directory", "allow_changed_rates"}
+    | {"tensorboard", "workers", "devices", "threads", "cluster", "partition", "minutes"}
+    | {"gpus", "sbatch"}
 )
 """Flags that may change between the parts of one run: they don't change what is trained."""
 RATE_FLAGS = frozenset(

@@ -78,6 +78,7 @@ def set_up_search(
     *,
     extra: Mapping[str, Any] | None = None,
     supernet: SupernetOptions | None = None,
+    elsewhere: str | None = None,
 ) -> Setup:
     """As `set_up`, for searched networks."""
     return set_up(
@@ -87,6 +88,7 @@ def set_up_search(
         frame=options.network,
         weights=options.weights,
         supernet=supernet,
+        elsewhere=elsewhere,
     )
 
 
@@ -98,6 +100,7 @@ def set_up(
     frame: FrameOptions | None = None,
     weights: WeightOptions | None = None,
     supernet: SupernetOptions | None = None,
+    elsewhere: str | None = None,
 ) -> Setup:
     """Opens data and run directory, seeds torch, picks the device.
 
@@ -108,11 +111,12 @@ def set_up(
         frame: of searched networks.
         weights: how searched networks are trained.
         supernet: how supernets are evaluated.
+        elsewhere: the type of device on which other processes train for this one.
 
     Raises:
         ValueError: for whatever is wrong with a flag, a file or the folder.
     """
-    data, device = options.data, pick_device(options.run.device)
+    data, device = options.data, pick_device("cpu" if elsewhere else options.run.device)
     splits = load_splits(
         data.train_directory,
         data.valid_directory,
@@ -124,12 +128,12 @@ def set_up(
     fingerprints = {
         f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
     }
-    config = {**as_config(options), **fingerprints, "kind of device": device.type, **(extra or {})}
+    config = {**as_config(options), **fingerprints, "kind of device": elsewhere or device.type}
     run = RunDirectory(
         options.run.save_dir,
         save=options.run.save,
         method=method,
-        config=config,
+        config={**config, **(extra or {})},
         device=device,
         restart=options.run.restart,
     )
@@ -145,8 +149,8 @@ def set_up(
     return Setup(splits, run, loop, network, device)
 
 
-def pick_device(name: str) -> torch.device:
-    """The device of a `--device` value.
+def pick_device(name: str, *, flag: str = "--device") -> torch.device:
+    """The device of the value of a flag.
 
     Raises:
         ValueError: no such device here.
@@ -154,15 +158,15 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if ranks.count() > 1 and ":" in name:
-        raise ValueError(f"--device {name}: each rank takes its own; expected cpu, cuda or auto")
+        raise ValueError(f"{flag} {name}: each rank takes its own; expected cpu, cuda or auto")
     if name.partition(":")[0] not in {"cpu", "cuda"}:
-        raise ValueError(f"--device {name}: expected cpu, cuda, cuda:1 ... or auto")
+        raise ValueError(f"{flag} {name}: expected cpu, cuda, cuda:1 ... or auto")
     try:
         device = torch.device(ranks.own_device(name))
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"--device {name}: not usable on this machine ({reason})") from error
+        raise ValueError(f"{flag} {name}: not usable on this machine ({reason})") from error
     return device
 
 

@@ -34,3 +34,8 @@ def how_to_go_on(config: Mapping[str, Any], checkpoint: object, kept: str | None
         f"{checkpoint} holds the state after {kept}; go on from there with "
         f"--allow_changed_rates and {lower}, or start over with --restart"
     )
+
+
+def name_moment(epochs: int, partial: Mapping[str, Any] | None) -> str:
+    """The moment after so many epochs and, if one had begun, its steps."""
+    return f"epoch {epochs}" if partial is None else f"step {partial['step']} of epoch {epochs + 1}"

@@ -7,7 +7,7 @@ next step depends on: the same command, run again, ends with the bytes of an und
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from generalNAS_tools.files.checkpoints import (
 )
 from generalNAS_tools.runs.board import Board, learning_rates
 from generalNAS_tools.runs.changes import Stateful, change_column, continued, load_states
-from generalNAS_tools.runs.divergence import Diverged, how_to_go_on
+from generalNAS_tools.runs.divergence import Diverged, how_to_go_on, name_moment
 from generalNAS_tools.runs.position import Position
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import Clock, open_log
@@ -46,6 +46,7 @@ class RunDirectory(Position):
     Attributes:
         files: names and writes them.
         history: one row an epoch.
+        epochs_before: of the search that this run is a part of; they decide the order of its data.
         partial: state of the epoch that a signal interrupted, else None.
 
     Raises:
@@ -66,6 +67,7 @@ class RunDirectory(Position):
         self.files = RunFiles(folder, save=save, method=method)
         self.config = json.loads(json.dumps({"kind of run": method, **config}))
         self.history: list[dict[str, Any]] = []
+        self.epochs_before = 0
         self.device = device
         self.partial: dict[str, Any] | None = None
         self.stop_signal: int | None = None
@@ -80,9 +82,7 @@ class RunDirectory(Position):
         open_log(self.files.path("log", "txt"))
         self.clock = Clock(self.partial["seconds"] if self.partial else 0.0)
         self.files.write_json("config", self.config)
-        board = self.files.board_folder if config.get("tensorboard") else None
-        self._board = Board(board, self.config, self.history)
-        self._rates: dict[str, float] = {}
+        self._board = Board(self.files.board_folder, self.config, self.history)
         if self.history:
             self.files.write_history(self.history)
         on_stop(self._ask_to_stop)
@@ -120,8 +120,8 @@ class RunDirectory(Position):
         if self._resumed:
             log.info("continuing at epoch %d", len(self.history) + 1)
         self._resumed = False
-        self._rates = learning_rates(self._tracked)
-        return len(self.history)
+        self._board.rates = learning_rates(self._tracked)
+        return self.epochs_before + len(self.history)
 
     def end_epoch(self, row: Mapping[str, Any]) -> None:
         """Adds a row to the history and saves everything; the stage's next epoch follows.
@@ -134,17 +134,25 @@ class RunDirectory(Position):
         """
         self.check_finite(row)
         check_same_state(self._tracked)
-        seconds = round(self.clock.epoch_seconds(), 3)
-        epoch = len(self.history) + 1
-        change = change_column(self.config, epoch)
-        self.history.append({"epoch": epoch, **row, **change, "seconds": seconds})
-        self.partial = None
-        self.place["epoch"] = self.place.get("epoch", 0) + 1
-        self._board.add_epoch(self.history[-1], self._rates)  # one that comes again is hidden then
+        self._add_row(row, round(self.clock.epoch_seconds(), 3))
         self.save_checkpoint()
         self.files.write_history(self.history)
         log.info("%s", self.clock.line(self.history))
         self.stop_if_asked()
+
+    def take_over(self, rows: Sequence[Mapping[str, Any]], state: Mapping[str, Any]) -> None:
+        """Adds epochs that another process did for this run, and saves them with its state.
+
+        Args:
+            rows: of its history.
+            state: its checkpoint after them, whose objects go into the one of this run.
+        """
+        for row in rows:
+            figures = {name: value for name, value in row.items() if name != "epoch"}
+            self._add_row(figures, figures.pop("seconds"))
+            log.info("%s", self.clock.line(self.history))
+        self.save_checkpoint(state)
+        self.files.write_history(self.history)
 
     def draw(self, name: str, picture: Callable[..., None], *what: Any, **options: Any) -> None:
         """Draws one of the run's pictures, by a function that takes a `path` too."""
@@ -194,20 +202,30 @@ class RunDirectory(Position):
             raise self._not_finite(f"train_loss is {loss} at step {step}")
         log.info("%s", self.clock.step_line(len(self.history) + 1, step, steps, loss=loss))
 
-    def save_checkpoint(self) -> None:
-        """Writes all state atomically."""
+    def save_checkpoint(self, others: Mapping[str, Any] | None = None) -> None:
+        """Writes all state atomically; that of another process's checkpoint goes along."""
         if self._saved is not None:
             raise RuntimeError("track() the objects before saving")
+        objects = {name: target.state_dict() for name, target in self._tracked.items()}
+        others = others or {"objects": {}, "random": random_states(self.device)}
         state = {
             "config": self.config,
             "position": self.place,
             "history": self.history,
             "partial": self.partial,
-            "objects": {name: target.state_dict() for name, target in self._tracked.items()},
-            "random": random_states(self.device),
+            "objects": {**others["objects"], **objects},
+            "random": others["random"],
         }
         save_weights(self._checkpoint, state)
-        self._note_kept()
+        self._kept = name_moment(len(self.history), self.partial)
+
+    def _add_row(self, row: Mapping[str, Any], seconds: float) -> None:
+        epoch = len(self.history) + 1
+        change = change_column(self.config, epoch)
+        self.history.append({"epoch": epoch, **row, **change, "seconds": seconds})
+        self.partial = None
+        self.place["epoch"] = self.place.get("epoch", 0) + 1
+        self._board.add_epoch(self.history[-1])  # one that comes again is hidden then
 
     def _load(self) -> None:
         state = load_checkpoint(self._checkpoint)
@@ -216,13 +234,7 @@ class RunDirectory(Position):
             state["config"], self.config, source=self._checkpoint, epoch=len(self.history) + 1
         )
         self.partial, self._saved = state["partial"], state
-        self._note_kept()
-
-    def _note_kept(self) -> None:
-        epoch = len(self.history)
-        self._kept = f"epoch {epoch}"
-        if self.partial is not None:
-            self._kept = f"step {self.partial['step']} of epoch {epoch + 1}"
+        self._kept = name_moment(len(self.history), self.partial)
 
     def _check_weights(self) -> None:
         for name, target in self._tracked.items():

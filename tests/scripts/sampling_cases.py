@@ -68,3 +68,10 @@ def everything(folder):
     }
     names = sorted(path.name for path in Path(folder).iterdir())
     return result(folder) | rows | {"names": names}
+
+
+def outcome(folder):
+    """Everything but times; the candidates' own folders are beside it."""
+    found = everything(folder)
+    apart = {"candidates-a", "genotype-a.png", "scores-a.png"}  # pictures: not in all tests
+    return found | {"names": [name for name in found["names"] if name not in apart]}

@@ -4,6 +4,7 @@ import math
 import pytest
 
 import generalNAS_tools.files.atomic_files
+import randomSearch_and_Hyperband_Tools.candidate_turns as candidate_turns
 import randomSearch_and_Hyperband_Tools.candidates as candidates
 from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.training.optimizers import step_schedule
@@ -60,7 +61,7 @@ def test_who_is_cut_leaves_the_disk(toy, tmp_path, monkeypatch):
             super().dismiss(numbers)
             seen.append((before, waiting(tmp_path)))
 
-    monkeypatch.setattr(candidates, "CandidateStore", Watched)
+    monkeypatch.setattr(candidate_turns, "CandidateStore", Watched)
     line = toy.sampled(tmp_path, **FLAGS[HYPERBAND])
     assert run_here(HYPERBAND, line).code == 0
     sizes = [(len(before), len(after)) for before, after in seen]
@@ -139,7 +140,7 @@ def test_a_lost_candidate_is_one_line(toy, tmp_path, monkeypatch):
 
     line = toy.sampled(tmp_path, **FLAGS[HYPERBAND])
     with monkeypatch.context() as patch:
-        patch.setattr(candidates, "CandidateStore", Thief)
+        patch.setattr(candidate_turns, "CandidateStore", Thief)
         ended = run_here(HYPERBAND, line)
     assert ended.code == 2
     assert ended.stderr.splitlines()[-1].endswith("expected a model or checkpoint of this project")

@@ -13,7 +13,8 @@ BASELINE = "baseline_models/train_baseline.py"
 OSP = "train_genomicOSP_NAS.py"
 SEARCHES = sorted(path.name for path in ROOT.glob("train_genomic*.py"))
 SCRIPTS = [*SEARCHES, FINAL, TEST, BASELINE]
-OWN: dict[str, set[str]] = {}
+SAMPLED = ("train_genomicRandom.py", "train_genomicHyperbandNAS.py")
+OWN: dict[str, set[str]] = {script: {"workers"} for script in SAMPLED}
 """By script the flags of today that bear an inert one's name; they go first."""
 REQUIRED = {
     FINAL: ["--genotype_file=nowhere.npy"],

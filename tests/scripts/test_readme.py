@@ -55,8 +55,11 @@ def demo_commands():
 def run(command, toy, folder):
     """Runs a command with its results in `folder`, on the toy data."""
     _, script, *line = adapted(command, toy, folder)
-    if script == COMPARISON:  # tests/benchmarks runs it, on SLURM too; here, whether it is one
-        line = [word for word in line if word != "--cluster=slurm"]
+    # Others test workers and SLURM; here, whether these are commands.
+    line = [re.sub(r"^--workers=.*", "--workers=1", word) for word in line]
+    slurm = ("--cluster=", "--partition=", "--gpus=", "--sbatch=")
+    line = [word for word in line if not word.startswith(slurm)]
+    if script == COMPARISON:  # tests/benchmarks runs it
         return run_here(script, [*line, *PLANNED])
     return run_here(script, [*line, *small(script)])
 

@@ -6,7 +6,8 @@ import sys
 from unittest import mock
 
 from benchmarks.comparison import report
-from benchmarks.comparison.processes import Ending
+from generalNAS_tools.workers import dispatch
+from generalNAS_tools.workers.processes import Ending
 from tests.scripts.runs import command_line, run_here
 
 SMALL = {
@@ -64,7 +65,7 @@ def compare(toy, folder, **flags):
 
     with (
         mock.patch.object(sys, "argv", ["compare", *line_of(toy, folder, **flags)]),
-        mock.patch.object(module, "run_here", one_after_the_other),
+        mock.patch.object(dispatch, "run_here", one_after_the_other),
         mock.patch.object(report, "write_report", lambda *given: reports.append(given)),
     ):
         module.main()

@@ -12,7 +12,9 @@ from tests.benchmarks.comparison import slurm_node
 from tests.benchmarks.comparison.comparisons import compare, line_of
 from tests.benchmarks.comparison.test_kills import PATIENCE, kill, results
 from tests.scripts.in_process import ROOT
-from tests.scripts.runs import Toy
+from tests.scripts.runs import Toy, run_here
+from tests.scripts.sampling_cases import FLAGS as FLAGS_OF_SEARCHES
+from tests.scripts.sampling_cases import RANDOM, outcome
 
 REASON = slurm_node.missing() or (
     "" if importlib.util.find_spec("submitit") else "no submitit"
@@ -118,6 +120,34 @@ def test_a_cancelled_job_is_counted_and_sent_again(node, toy, tmp_path):
     driver = begin(node, toy, tmp_path, **only)
     assert driver.wait(3 * PATIENCE) == 0
     assert "1 of 1 runs are done, 0 are not" in (tmp_path / "said.txt").read_text()
+
+
+def test_candidates_trained_on_slurm_are_those_trained_here(node, toy, tmp_path):
+    """The search is killed and started again, and a job of its candidates requeued."""
+    flags = FLAGS_OF_SEARCHES[RANDOM] | {"epochs": 4}
+    assert run_here(RANDOM, toy.sampled(tmp_path / "here", **flags)).code == 0
+    there = tmp_path / "there"
+    line = [sys.executable, ROOT / RANDOM, *toy.sampled(there, **flags)]
+    line += ["--cluster=slurm", "--partition=main", "--minutes=10", "--sbatch=requeue"]
+    line += ["--threads=1", "--workers=2"]
+
+    def search():
+        said = (tmp_path / "said.txt").open("a")
+        return subprocess.Popen(line, cwd=ROOT, env=os.environ | node, stderr=said, text=True)
+
+    def jobs():
+        begun = list(there.glob("candidates-a/*/history-run.csv"))
+        return begun and slurm_node.tell("squeue", "-h", "-r", "-t", "R", "-o", "%i").split()
+
+    driver = search()
+    first = wait_for(jobs, driver, tmp_path)[0]
+    kill(driver.pid)
+    driver.wait()
+    slurm_node.tell("scontrol", "requeue", first)
+    driver = search()
+    hurry(first, driver, tmp_path)
+    assert driver.wait(3 * PATIENCE) == 0, (tmp_path / "said.txt").read_text()
+    assert outcome(there) == outcome(tmp_path / "here")
 
 
 def test_options_that_slurm_refuses_are_one_line(node, toy, tmp_path):

@@ -132,7 +132,7 @@ def test_only_rank_0_writes(tmp_path, monkeypatch):
     monkeypatch.setattr(ranks, "number", lambda: 1)
     from generalNAS_tools.runs.board import Board
 
-    Board(tmp_path / "board", {}, []).add_epoch({"epoch": 1}, {})
+    Board(tmp_path / "board", {"tensorboard": True}, []).add_epoch({"epoch": 1})
     assert not (tmp_path / "board").exists()
 
 

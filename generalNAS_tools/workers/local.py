@@ -6,11 +6,10 @@ import queue
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
-from benchmarks.comparison.one_run import read_state, write_state
-from benchmarks.comparison.processes import Processes
-from benchmarks.comparison.tasks import Task
-from benchmarks.comparison.view import REFRESH, View
 from generalNAS_tools.runs.signals import Stopped, on_stop, stop_at_once
+from generalNAS_tools.workers.processes import Processes
+from generalNAS_tools.workers.tasks import Task, read_state, write_state
+from generalNAS_tools.workers.view import REFRESH, View
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +25,7 @@ def run_here(tasks: Sequence[Task], *, devices: Sequence[str], workers: int) -> 
     Raises:
         Stopped: by a signal, after the processes have saved.
     """
+    workers = min(workers, len(tasks))
     processes, view = Processes(), View(tasks, workers)
     slots: queue.SimpleQueue[str] = queue.SimpleQueue()
     for number in range(workers):

@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison.one_run import read_state
-from benchmarks.comparison.options import ClusterOptions
-from benchmarks.comparison.processes import ROOT, Processes
-from benchmarks.comparison.tasks import Task
-from benchmarks.comparison.view import REFRESH, View
 from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.workers.options import ClusterOptions
+from generalNAS_tools.workers.processes import ROOT, Processes
+from generalNAS_tools.workers.tasks import Task, read_state
+from generalNAS_tools.workers.view import REFRESH, View
 
 ENDED = {"done", "failed", "diverged"}
 _SAVING = 60.0
@@ -55,7 +54,7 @@ def run_on_slurm(
 
     Args:
         tasks: each in its own folder, which every node sees.
-        folder: of the comparison.
+        folder: of what the tasks belong to.
         options: of the jobs.
         workers: jobs at a time.
         threads: CPUs of a job.
@@ -109,7 +108,7 @@ def _submit(
             folder / "slurm", cluster="slurm", slurm_max_num_timeout=_REQUEUES
         )
         executor.update_parameters(
-            name="compare_searches",
+            name="genomeNAS",
             timeout_min=options.minutes,
             cpus_per_task=threads,
             slurm_array_parallelism=workers,

@@ -1,15 +1,13 @@
-"""The live view of a comparison: what runs, what is done, what failed, and the time left."""
+"""The live view of tasks: what runs, what is done, what failed, and the time left."""
 
 import logging
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.comparison.calibration import read_history
-from benchmarks.comparison.one_run import read_state
-from benchmarks.comparison.tasks import Task
 from generalNAS_tools.files.progress import progress_bar
 from generalNAS_tools.runs.run_log import duration
+from generalNAS_tools.workers.tasks import Task, read_history, read_state
 
 log = logging.getLogger(__name__)
 

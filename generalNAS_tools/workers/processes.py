@@ -1,6 +1,7 @@
 """Our own scripts as processes: their command lines, and how they end."""
 
 import contextlib
+import logging
 import os
 import shlex
 import signal
@@ -14,6 +15,8 @@ from typing import IO, Any, NamedTuple
 
 from generalNAS_tools.files.atomic_files import lock_file
 from generalNAS_tools.runs.command import DIVERGED, SIGNAL_EXIT
+
+log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[2]
 SAVE = "run"
@@ -60,7 +63,7 @@ class Processes:
             folder: of its results; what it says goes to a file there.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        _await_free(folder / f".{SAVE}.lock")
+        await_free(folder / f".{SAVE}.lock")
         start = time.monotonic()
         environment = os.environ | {
             name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -147,13 +150,16 @@ def _reason(code: int, said: Path) -> str:
     return f"exit code {code}: {last}"
 
 
-def _await_free(path: Path) -> None:
+def await_free(path: Path) -> None:
     """Waits until no other process holds a run's lock."""
+    told = False
     while path.exists():
         with path.open("r+") as file:
             try:
                 lock_file(file)
                 return
             except BlockingIOError:
-                pass
+                if not told:
+                    log.info("%s: an earlier process works there; waiting for it", path.parent)
+                told = True
         time.sleep(_WAIT)

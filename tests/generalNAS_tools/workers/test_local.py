@@ -2,9 +2,9 @@ import signal
 
 import pytest
 
-from benchmarks.comparison.local import _stopped_by_signals
-from benchmarks.comparison.processes import Processes
 from generalNAS_tools.runs.signals import STOPPING, Stopped
+from generalNAS_tools.workers.local import _stopped_by_signals
+from generalNAS_tools.workers.processes import Processes
 from tests.scripts.in_process import signals_kept
 
 

@@ -1,0 +1,52 @@
+"""Tasks: pieces of work that are done in a folder of their own and leave their state there."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.workers.processes import SAVE, Processes
+
+FINISHED = {"done", "diverged"}
+"""What the same command doesn't try again: the same numbers would diverge again."""
+
+
+class Task(Protocol):
+    """Something that is done in a folder of its own, here or elsewhere, and leaves its state."""
+
+    @property
+    def name(self) -> str:
+        """As it is called in logs."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it works."""
+
+    def work(self, processes: Processes, device: str) -> None:
+        """Does what is left; its state goes to the folder's run.json."""
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """What run.json says; empty where nothing has begun."""
+    path = folder / "run.json"
+    if not path.exists():
+        return {}
+    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return state
+
+
+def write_state(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """Writes run.json; gives the state back."""
+    with atomic_write(folder / "run.json") as file:
+        file.write(json.dumps(state, indent=1).encode() + b"\n")
+    return state
+
+
+def read_history(folder: Path) -> list[dict[str, str]]:
+    """The rows of a run's history so far."""
+    path = folder / f"history-{SAVE}.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
