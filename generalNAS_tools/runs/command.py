@@ -125,10 +125,8 @@ def set_up(
     )
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
     network = frame.network(**size) if frame else NetworkOptions(**size)
-    fingerprints = {
-        f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
-    }
-    config = {**as_config(options), **fingerprints, "kind of device": elsewhere or device.type}
+    prints = {f"data of --{n}_directory": s.fingerprint for n, s in splits._asdict().items()}
+    config = {**as_config(options), **prints, "kind of device": elsewhere or device.type}
     run = RunDirectory(
         options.run.save_dir,
         save=options.run.save,
