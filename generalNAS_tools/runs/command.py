@@ -183,9 +183,7 @@ def set_tf32(allowed: bool) -> None:
 
     BatchNorms have kernels of their own there, which it never reaches.
     """
-    backends: Any = torch.backends
-    for backend in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
-        backend.fp32_precision = "tf32" if allowed else "ieee"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
 
 
 def keep_freed_memory() -> None:

@@ -118,9 +118,12 @@ def test_seeding_repeats(monkeypatch):
 
 def test_tensor_float_is_off_unless_asked_for():
     """torch's convolutions would use it."""
-    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+    backends = torch.backends
     for allowed in (True, False):
         set_tf32(allowed)
-        for backend in (cuda.matmul, cudnn.conv, cudnn.rnn):
-            assert backend.fp32_precision == ("tf32" if allowed else "ieee")
+        assert backends.cuda.matmul.allow_tf32 is backends.cudnn.allow_tf32 is allowed
+        parts = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
+        assert {part.fp32_precision == "tf32" for part in parts} == {allowed}
+        with torch.backends.cudnn.flags():  # as torch.export asks; it knows the old flag alone
+            pass
     assert not RunOptions().tf32
