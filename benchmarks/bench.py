@@ -65,9 +65,9 @@ def main() -> None:
     )
     results["peak memory of a weight step (fast / plain)"] = round(ratio, 3)
     results |= measure_data(options, device)
-    machine = describe(device, options.measuring.threads)
-    write_report(options, {"machine": machine, **results})
-    sys.stdout.write("\n".join([machine, "", *markdown(results)]) + "\n")
+    results = {"machine": describe(device, options.measuring.threads), **results}
+    write_report(options, results)
+    sys.stdout.write("\n".join(markdown(results)) + "\n")
 
 
 COLUMNS = {

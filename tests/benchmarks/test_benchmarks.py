@@ -35,8 +35,9 @@ def report(tmp_path, monkeypatch, capsys):
 
 
 def words_of(printed, names):
-    """The names that a line of the printed table begins with."""
-    return [name for name in names for line in printed.splitlines() if line.startswith(name)]
+    """The names that a line of the printed table or list begins with."""
+    lines = [line.lstrip("|- ") for line in printed.splitlines()]
+    return [name for name in names for line in lines if line.startswith(name)]
 
 
 def test_every_step_is_compared_with_its_plain_form(report, monkeypatch):
