@@ -5,26 +5,34 @@ BIN := $(VENV)/bin
 CONTROL := data/shuffled
 RESULTS := results/demo
 
-.PHONY: demo control test check bench compare clean
+.PHONY: demo control test test-long check bench compare clean
 
-$(VENV)/installed: requirements.txt requirements-dev.txt
+$(VENV)/installed: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; try make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) \
 		|| { echo "python3 -m venv failed; on Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+# What the tests need beyond that.
+$(VENV)/developing: requirements-dev.txt $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-test: $(VENV)/installed
-	$(BIN)/pytest
+test: $(VENV)/developing
+	$(BIN)/pytest -m "not long"
 
-check: $(VENV)/installed
+test-long: $(VENV)/developing
+	$(BIN)/pytest -m long
+
+check: $(VENV)/developing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(MAKE) test
+	$(MAKE) test test-long
 
-bench: $(VENV)/installed
+bench: $(VENV)/developing
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.osp_validation

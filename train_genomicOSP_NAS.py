@@ -2,8 +2,8 @@
 
 The supernet holds --num_init_archs random operations per kind of cell, all with weight 1. In every
 round some of them are drawn and the supernet is validated without each; all of them but the one
-whose removal hurt most leave for good, and what is left trains on. The last removals are chosen
-jointly.
+whose removal hurt most leave for good, and what is left trains on. No removal may leave a node with
+too few edges (`osp_masks.eligible_edges`). The last removals are chosen jointly.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from randomSearch_and_Hyperband_Tools.osp_masks import (
     remove_all_but,
 )
 from randomSearch_and_Hyperband_Tools.osp_stage import OSPStage, round_rates, start_round
-from randomSearch_and_Hyperband_Tools.removal_picture import draw_removals as draw_history
+from randomSearch_and_Hyperband_Tools.removal_picture import draw_history
 from randomSearch_and_Hyperband_Tools.removals import RemovalHistory
 
 DEFAULTS = {"save_dir": "results/osp_search", "epochs": 60, "head_dropout": 0.5}

@@ -1,1 +1,1 @@
-"""Differentiable search: alphas, architect and genotype derivation."""
+"""Differentiable search: alphas and their softmax, stages, discarding, architect, genotypes."""

@@ -1,1 +1,1 @@
-"""Synthetic DeepSEA-format data and random architectures."""
+"""Bundles out of a genome and peaks or FASTA; synthetic data; random architecture graphs."""

@@ -1,1 +1,1 @@
-"""Mutation of architectures, the archive of scored ones, BatchNorm recalibration."""
+"""Mutation of architectures, the archive of scored ones, BatchNorm recalibration of BONAS."""

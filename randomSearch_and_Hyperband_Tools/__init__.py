@@ -1,1 +1,4 @@
-"""Random architectures, successive halving and Hyperband, and the masks of OSP-NAS."""
+"""Random architectures, successive halving and Hyperband, and OSP-NAS's masks and rounds.
+
+What OSP-NAS may remove is in `osp_masks`.
+"""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TITLES = {"normal": "Normal cell", "reduce": "Reduction cell", "rnn": "RHN cell"}
 
 
-def draw_removals(removals: Sequence[Removal], start: Masks, path: str | os.PathLike[str]) -> None:
+def draw_history(removals: Sequence[Removal], start: Masks, path: str | os.PathLike[str]) -> None:
     """Draws per kind of cell the losses of the tried removals, and the round each operation left.
 
     Args:

@@ -15,5 +15,4 @@ torch.set_num_threads(1)
 
 def pytest_collection_modifyitems(items):
     """Puts the files that take minutes first, or one of the two workers ends long before."""
-    slow = {"test_slurm.py", "test_ranks.py", "test_kills.py", "test_changes.py"}
-    items.sort(key=lambda item: item.path.name not in slow)
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

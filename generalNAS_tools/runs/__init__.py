@@ -1,4 +1,5 @@
-"""A run: its flags and the options they become, its folder, log, clock and history, its exit code.
+"""A run: its flags and the options they become, its folder, log, clock, history and exit code.
 
-May import `files`, `data`, `networks` and `search_space`.
+How it goes on after an interruption is in `run_directory` and `position`. May import `files`,
+`data`, `networks` and `search_space`.
 """

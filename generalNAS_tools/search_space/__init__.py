@@ -1,4 +1,5 @@
-"""The search space: primitives and kinds of cells, genotypes, edges and masks, mixing weights.
+"""The search space: primitives and kinds of cells, genotypes, edges and masks.
 
-Imports nothing of the project; everything else may import it.
+Also the type of mixing weights, which alphas or masks become elsewhere. Imports nothing of the
+project; everything else may import it.
 """

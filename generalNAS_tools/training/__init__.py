@@ -1,4 +1,4 @@
-"""Training: a step, an epoch, optimizers, metrics, training to the end and the test's report.
+"""Training: a step, an epoch, optimizers, metrics and the test's report.
 
-May import every other room.
+`final_training` trains to the end, with early stopping. May import every other room.
 """

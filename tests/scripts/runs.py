@@ -93,7 +93,7 @@ def _pictures(drawn):
     names += ["generalNAS_tools.pictures.pictures.draw_" + what for what in ("genotype", "curves")]
     tools = "randomSearch_and_Hyperband_Tools"
     names += [f"{tools}.score_pictures.draw_{what}" for what in ("scores", "halving")]
-    names.append(f"{tools}.removal_picture.draw_removals")
+    names.append(f"{tools}.removal_picture.draw_history")
     with contextlib.ExitStack() as stack:
         for name in [] if drawn else names:
             stack.enter_context(mock.patch(name))

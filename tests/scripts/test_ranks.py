@@ -20,6 +20,8 @@ from tests.scripts.runs import history_length, result
 from tests.scripts.trajectories import differences, nested_tensors, tables
 from tests.scripts.trajectory_runs import RUNS
 
+pytestmark = pytest.mark.long
+
 NO_DROPOUT = {"dropoutx": 0, "dropouth": 0, "head_dropout": 0}
 SMALL = NO_DROPOUT | {"layers": 2, "seq_size": 12, "epochs": 1}
 RANKED = {

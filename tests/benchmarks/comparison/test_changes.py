@@ -7,6 +7,8 @@ import pytest
 from tests.benchmarks.comparison.comparisons import compare
 from tests.scripts.runs import Toy
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):

@@ -16,6 +16,8 @@ from tests.benchmarks.comparison.comparisons import compare, line_of
 from tests.scripts.in_process import ROOT
 from tests.scripts.runs import Toy, result
 
+pytestmark = pytest.mark.long
+
 FLAGS = {"methods": "darts", "seeds": 1, "budget": 15, "final_flags": "--epochs=15"}
 PATIENCE = 120
 

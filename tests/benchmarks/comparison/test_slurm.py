@@ -17,7 +17,10 @@ from tests.scripts.runs import Toy
 REASON = slurm_node.missing() or (
     "" if importlib.util.find_spec("submitit") else "no submitit"
 )  # fmt: skip
-pytestmark = pytest.mark.skipif(bool(REASON), reason=f"no SLURM can be started: {REASON}")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(bool(REASON), reason=f"no SLURM can be started: {REASON}"),
+]
 FLAGS = {"methods": "darts,random_average", "seeds": 1, "budget": 15, "final_flags": "--epochs=15"}
 
 

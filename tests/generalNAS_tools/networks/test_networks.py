@@ -120,3 +120,31 @@ def test_final_network_agrees_with_its_plain_form(seq_size):
     plain.eval()
     with torch.no_grad():
         torch.testing.assert_close(fast(x).logits, plain(x).logits, rtol=1e-8, atol=1e-12)
+
+
+def weight_gradients(network, arguments):
+    """Gradients of all weights, and of the mixing weights if there are any, in float64."""
+    torch.manual_seed(5)
+    wanted = [*network.parameters(), *(m for mixing in arguments[1:] for m in mixing)]
+    loss = network(*arguments).logits.square().mean()
+    gradients = torch.autograd.grad(loss, wanted, materialize_grads=True)
+    assert {gradient.dtype for gradient in gradients} == {arguments[0].dtype}
+    return [gradient.double() for gradient in gradients]
+
+
+@pytest.mark.parametrize("kind", ["supernet", "final"])
+def test_float32_gradients_of_all_weights_are_those_of_float64(kind):
+    torch.manual_seed(0)
+    options = NetworkOptions(50, 3, 4, 3, dropoutx=0.1, dropouth=0.05)
+    network, mixing = FinalNetwork(GENOTYPE, options), []
+    if kind == "supernet":
+        network, mixing = Supernet(full_masks(), options), [random_mixing(full_masks(), 0)]
+    network.network.head[0].p = 0.0  # its draws differ between the types
+    x = torch.randn(8, 4, 50)
+    single = [MixingWeights(*(w.detach().float().requires_grad_() for w in m)) for m in mixing]
+    found = weight_gradients(network, [x, *single])
+    exact = weight_gradients(network.double(), [x.double(), *mixing])
+    whole = torch.stack([gradient.norm() for gradient in exact]).norm()
+    for one, other in zip(found, exact, strict=True):
+        assert (one - other).norm() <= 1e-4 * other.norm() + 1e-6 * whole
+    assert sum(not torch.equal(a, b) for a, b in zip(found, exact, strict=True)) > len(exact) / 2
