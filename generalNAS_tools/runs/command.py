@@ -16,6 +16,7 @@ from generalNAS_tools.data.deepsea_data import Splits, load_splits
 from generalNAS_tools.files import ranks
 from generalNAS_tools.files.progress import STDERR, keep_descriptors, say
 from generalNAS_tools.networks.frame import NetworkOptions
+from generalNAS_tools.runs.arithmetic import compile_mode, set_arithmetic
 from generalNAS_tools.runs.flags import as_config
 from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import (
@@ -123,7 +124,12 @@ def set_up(
     fingerprints = {
         f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
     }
-    config = {**as_config(options), **fingerprints, "kind of device": device.type, **(extra or {})}
+    config = {
+        **as_config(options),
+        **{"compile": compile_mode(options.run, device), "kind of device": device.type},
+        **fingerprints,
+        **(extra or {}),
+    }
     run = RunDirectory(
         options.run.save_dir,
         save=options.run.save,
@@ -135,7 +141,7 @@ def set_up(
     if not os.path.exists(data.test_directory):  # never raises, for a closed folder say
         log.info("--test_directory %s: no such file yet; only a test needs it", data.test_directory)
     seed_everything(options.run.seed)
-    set_tf32(options.run.tf32)
+    set_arithmetic(options.run, device)
     ranks.check_shares(min(data.batch_size, splits.train.num_sequences))
     for split in splits:
         split.to_device(device)
@@ -173,16 +179,6 @@ def seed_everything(seed: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Every kernel writes what it allocates; filling it first costs 5-10 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-
-def set_tf32(allowed: bool) -> None:
-    """Whether float32 products on a GPU may run in TensorFloat-32, as torch's convolutions would.
-
-    BatchNorms have kernels of their own there, which it never reaches.
-    """
-    backends: Any = torch.backends
-    for backend in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
-        backend.fp32_precision = "tf32" if allowed else "ieee"
 
 
 def keep_freed_memory() -> None:

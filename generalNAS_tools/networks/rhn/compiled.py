@@ -97,7 +97,8 @@ def _compile(step: Step, steps: int, examples: list[Tensor]) -> _Pieces:
     if not step.keep:
         return _Pieces(forward)
     saved = forward(*examples)[1 : 1 + step.num_saved]
-    backward = _piece(step.backward, [previous, previous, previous, *saved, *fixed])
+    grads = [previous.clone(), previous.clone()]  # one tensor would be taken for one argument
+    backward = _piece(step.backward, [*grads, previous, *saved, *fixed])
     if not step.mixing:
         return _Pieces(forward, backward)
     rows = [saved[number] for number in step.feeding] + list(saved[STATES + 1 : -STATES])

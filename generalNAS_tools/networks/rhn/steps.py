@@ -54,7 +54,7 @@ class _Mixed:
         self.gate, self.state = torch.sigmoid(c), state
         self.weights: dict[int, Tensor | float] = {edge.activation: 1.0}
         if edge.row is not None and mixing is not None:
-            self.weights = dict(enumerate(mixing[edge.row].unbind()))
+            self.weights = dict(enumerate(mixing.select(0, edge.row).unbind()))
         self.total = sum(self.weights.values())
         self.values = {k: _VALUES[k](self.h) for k in self.weights}
         self.skipping = self.total * state

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.runs.command import pick_device, run_command, seed_everything, set_tf32
-from generalNAS_tools.runs.options import RunOptions
+from generalNAS_tools.runs.command import pick_device, run_command, seed_everything
 from generalNAS_tools.runs.run_directory import Diverged
 from generalNAS_tools.runs.signals import STOPPING, Stopped
 from tests.scripts.in_process import signals_kept
@@ -114,13 +113,3 @@ def test_seeding_repeats(monkeypatch):
         assert not torch.utils.deterministic.fill_uninitialized_memory
     finally:
         torch.use_deterministic_algorithms(False)
-
-
-def test_tensor_float_is_off_unless_asked_for():
-    """torch's convolutions would use it."""
-    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
-    for allowed in (True, False):
-        set_tf32(allowed)
-        for backend in (cuda.matmul, cudnn.conv, cudnn.rnn):
-            assert backend.fp32_precision == ("tf32" if allowed else "ieee")
-    assert not RunOptions().tf32

@@ -1,0 +1,26 @@
+"""How a run computes: TensorFloat-32, compiled time steps."""
+
+from typing import Any
+
+import torch
+
+from generalNAS_tools.networks.rhn import compiled
+from generalNAS_tools.runs.options import RunOptions
+
+
+def compile_mode(run: RunOptions, device: torch.device) -> str:
+    """What --compile means on a device: on or off."""
+    auto = "on" if device.type == "cuda" else "off"
+    return auto if run.compile == "auto" else run.compile
+
+
+def set_arithmetic(run: RunOptions, device: torch.device) -> None:
+    """Sets what holds for all networks of this process.
+
+    Float32 products and convolutions on a GPU run in TensorFloat-32 only if asked to; BatchNorms
+    have kernels of their own there, which it never reaches.
+    """
+    backends: Any = torch.backends
+    for backend in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+        backend.fp32_precision = "tf32" if run.tf32 else "ieee"
+    compiled.use(compile_mode(run, device) == "on")
