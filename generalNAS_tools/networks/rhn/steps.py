@@ -15,7 +15,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from generalNAS_tools.networks.rhn.kernels import STATES
 from generalNAS_tools.networks.rhn.norm import EPS
 from generalNAS_tools.networks.rhn.plan import (
     IDENTITY,
@@ -26,7 +25,6 @@ from generalNAS_tools.networks.rhn.plan import (
     Edge,
     Edges,
 )
-from generalNAS_tools.search_space.genotypes import RHN_NODES
 
 _VALUES: dict[int, Callable[[Tensor], Tensor]] = {
     TANH: torch.tanh,
@@ -120,10 +118,20 @@ class Step:
         return [number for number, edges in enumerate(self.edges) if edges]
 
     @property
+    def states(self) -> int:
+        """How many there are, the initial one among them."""
+        return len(self.edges) + 1
+
+    @property
     def num_saved(self) -> int:
         """Tensors that `backward` needs: states, pre-activations, scales of the BatchNorm."""
-        scales = STATES if self.norm == "batch" else 0
-        return STATES + 1 + len(self.feeding) + scales if self.keep else 0
+        scales = self.states if self.norm == "batch" else 0
+        return self.keep * (self.states + 1 + len(self.feeding) + scales)
+
+    @property
+    def products(self) -> slice:
+        """Where the pre-activations of the nodes are among the saved."""
+        return slice(self.states + 1, self.states + 1 + len(self.feeding))
 
     def columns(self, width: int) -> list[slice]:
         """By feeding state, where its nodes' matrices (H, width) stand among all eight."""
@@ -145,9 +153,9 @@ class Step:
         common = self.fixed(fixed)
         zs = [torch.addmm(pre, common.feed(previous), common.w[0])]
         raw = _Mixed(INITIAL_EDGE, zs[0], previous, None).forward()
-        terms: list[list[Tensor]] = [[] for _ in range(STATES)]
+        terms: list[list[Tensor]] = [[] for _ in range(self.states)]
         states, scales, moments = [], [], []
-        for number in range(STATES):
+        for number in range(self.states):
             state, *rest = self._normalise(raw, common)
             states.append(state)
             scales += rest[:1]
@@ -157,7 +165,7 @@ class Step:
                 for edge, part in self._parts(number, zs[-1]):
                     terms[edge.node].append(_Mixed(edge, part, state, common.mixing).forward())
             raw = sum(terms[number][1:], terms[number][0]) if terms[number] else raw
-        output = sum(states[2:], states[1]) / RHN_NODES
+        output = sum(states[2:], states[1]) / len(self.edges)
         return [output, *(states + zs + scales)[: self.num_saved], *moments]
 
     def backward(
@@ -176,9 +184,9 @@ class Step:
             weights are wanted; of the nodes before BatchNorm, if mixing weights are.
         """
         saved, common = tensors[: self.num_saved], self.fixed(tensors[self.num_saved :])
-        zs = list(saved[STATES : STATES + 1 + len(self.feeding)])
-        raws, grads_z = [(grad + carried) / RHN_NODES] * STATES, []
-        for number in reversed(range(STATES)):
+        zs = [saved[self.states], *saved[self.products]]
+        raws, grads_z = [(grad + carried) / len(self.edges)] * self.states, []
+        for number in reversed(range(self.states)):
             terms = [raws[number]] if number else []
             if number in self.feeding:
                 parts = []
@@ -189,7 +197,7 @@ class Step:
                     terms.append(skipping)
                 grads_z.append(torch.cat(parts, 1).to(zs.pop().dtype))
                 terms.append(common.back(grads_z[-1], len(zs), grad.dtype))
-            scale = saved[number - STATES] if self.norm == "batch" else None
+            scale = saved[number - self.states] if self.norm == "batch" else None
             raws[number] = self._before_norm(sum(terms[1:], terms[0]), saved[number], scale, common)
         *both, skipping = _Mixed(INITIAL_EDGE, zs[0], previous, None).backward(raws[0])
         grads_z.append(torch.cat(both, 1).to(zs[0].dtype))
