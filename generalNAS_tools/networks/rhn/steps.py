@@ -220,11 +220,12 @@ class Step:
             self.feeding, rest[: len(rest) // 2], rest[len(rest) // 2 :], strict=True
         ):
             edges = self.edges[number]
-            grad = grads[:, edges[0].node : edges[-1].node + 1]
+            grad = grads.narrow(1, edges[0].node, len(edges))
             both = z.to(grad.dtype).unflatten(2, (len(edges), 2, -1)).permute(3, 0, 2, 1, 4)
-            through = grad * torch.sigmoid(both[0])
+            c, h = both.unbind()
+            through = grad * torch.sigmoid(c)
             skipping = ((grad - through) * state.unsqueeze(1)).sum((2, 3))
-            sums = [(through * value(both[1])).sum((2, 3)) for value in _VALUES.values()]
+            sums = [(through * value(h)).sum((2, 3)) for value in _VALUES.values()]
             results.append(torch.stack(sums) + skipping)
         return results
 
