@@ -80,8 +80,8 @@ def main() -> None:
     if archive.tied() > 1:
         log.warning("%d tie for it; the lower validation loss decides", archive.tied())
     run.files.write_array("samples_acc", [entry.score for entry in archive.entries])
-    draw_curves(run.history, run.files.path("curves", "png"))
-    draw_genotype(best.genotype, run.files.path("genotype", "png"))
+    run.draw("curves", draw_curves, run.history)
+    run.draw("genotype", draw_genotype, best.genotype)
     run.files.write_genotype(best.genotype)
 
 

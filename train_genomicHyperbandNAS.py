@@ -77,10 +77,10 @@ def main() -> None:
             alive = kept
 
     winner = scores.log_winner()
-    draw_scores(scores, run.files.path("scores", "png"))
-    picture, criterion = run.files.path("halving", "png"), options.score.criterion
-    draw_halving(run.history, plans, winner, criterion=criterion, path=picture)
-    draw_genotype(genotypes[winner], run.files.path("genotype", "png"))
+    run.draw("scores", draw_scores, scores)
+    criterion = options.score.criterion
+    run.draw("halving", draw_halving, run.history, plans, winner, criterion=criterion)
+    run.draw("genotype", draw_genotype, genotypes[winner])
     run.files.write_genotype(genotypes[winner])
 
 

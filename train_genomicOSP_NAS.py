@@ -96,10 +96,10 @@ def main() -> None:
     final = combinations[best]
     history.add(num_rounds + 1, masks, [final], losses=[losses[best]], after=final)
     history.write(run)
-    draw_history(history.removals, start, run.files.path("removals", "png"))
+    run.draw("removals", draw_history, history.removals, start)
     genotype = genotype_from_masks(final)
-    draw_curves(run.history, run.files.path("curves", "png"))
-    draw_genotype(genotype, run.files.path("genotype", "png"))
+    run.draw("curves", draw_curves, run.history)
+    run.draw("genotype", draw_genotype, genotype)
     run.files.write_genotype(genotype)
 
 

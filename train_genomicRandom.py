@@ -35,8 +35,8 @@ def main() -> None:
         del candidate  # memory never holds two networks
 
     winner = scores.log_winner()
-    draw_scores(scores, run.files.path("scores", "png"))
-    draw_genotype(genotypes[winner], run.files.path("genotype", "png"))
+    run.draw("scores", draw_scores, scores)
+    run.draw("genotype", draw_genotype, genotypes[winner])
     run.files.write_genotype(genotypes[winner])
 
 

@@ -55,7 +55,7 @@ class QualityReport:
             }
         )
         setup.run.files.write_json("predictor_quality", self._rows)
-        draw_quality(quality, setup.run.files.path("predictor_quality", "png"))
+        setup.run.draw("predictor_quality", draw_quality, quality)
 
     def state_dict(self) -> dict[str, Any]:
         """The rows."""

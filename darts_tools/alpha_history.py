@@ -36,7 +36,7 @@ class AlphaHistory:
         weights = {name: torch.stack(epochs).numpy() for name, epochs in self._epochs.items()}
         for name, values in weights.items():
             run.files.write_array(f"alphas_{name}", values)
-        draw_genotype(genotype, run.files.path("genotype", "png"))
+        run.draw("genotype", draw_genotype, genotype)
         stages = [row.get("stage", 1) for row in run.history]
-        draw_alphas(weights, run.files.path("alphas", "png"), stages=stages)
-        draw_curves(run.history, run.files.path("curves", "png"))
+        run.draw("alphas", draw_alphas, weights, stages=stages)
+        run.draw("curves", draw_curves, run.history)

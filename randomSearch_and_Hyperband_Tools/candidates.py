@@ -20,7 +20,8 @@ from generalNAS_tools.files.checkpoints import (
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.runs.changes import Stateful, load_states
 from generalNAS_tools.runs.command import Setup
-from generalNAS_tools.runs.run_directory import Diverged, RunDirectory
+from generalNAS_tools.runs.divergence import Diverged
+from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.search_space.genotypes import Genotype
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.training.training_epoch import training_epoch

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from generalNAS_tools.runs.criterion import CRITERIA, rank_key
-from generalNAS_tools.runs.run_directory import Diverged, RunDirectory
+from generalNAS_tools.runs.divergence import Diverged
+from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.search_space.genotypes import Genotype
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,14 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 FREE_FLAGS = frozenset(
     {"restart", "cache_dir", "report_freq", "save_dir", "archive", "average_reverse_complement"}
-    | {"device", "train_directory", "valid_directory", "test_directory", "allow_changed_rates"}
+    | {
+        "tensorboard",
+        "device",
+        "train_directory",
+        "valid_directory",
+        "test_directory",
+        "allow_changed_rates",
+    }
 )
 """Flags that may change between the parts of one run: they don't change what is trained."""
 RATE_FLAGS = frozenset(

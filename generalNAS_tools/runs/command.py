@@ -17,6 +17,7 @@ from generalNAS_tools.files import ranks
 from generalNAS_tools.files.progress import STDERR, keep_descriptors, say
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.runs.arithmetic import compile_mode, set_arithmetic
+from generalNAS_tools.runs.divergence import Diverged
 from generalNAS_tools.runs.flags import as_config
 from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import (
@@ -27,7 +28,7 @@ from generalNAS_tools.runs.options import (
     SupernetOptions,
     WeightOptions,
 )
-from generalNAS_tools.runs.run_directory import Diverged, RunDirectory
+from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.runs.signals import Stopped, on_stop, stop_at_once
 from generalNAS_tools.runs.slow_amp import warn_of_slow_amp
 

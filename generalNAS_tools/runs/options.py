@@ -156,6 +156,7 @@ class RunOptions:
     report_freq: int = flag(whole(1, point=True), 1000, "steps between progress lines")
     validation: bool = switch(True, "validate during training")
     report_validation: int = flag(whole(1), 1, "epochs between validations")
+    tensorboard: bool = switch(False, "also write a log for TensorBoard, where it is installed")
 
     def __post_init__(self) -> None:
         """Checks the name of the run, of which those of its files are made."""

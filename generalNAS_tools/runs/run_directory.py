@@ -7,7 +7,7 @@ next step depends on: the same command, run again, ends with the bytes of an und
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -21,25 +21,15 @@ from generalNAS_tools.files.checkpoints import (
     save_weights,
     set_random_states,
 )
+from generalNAS_tools.runs.board import Board, learning_rates
 from generalNAS_tools.runs.changes import Stateful, change_column, continued, load_states
+from generalNAS_tools.runs.divergence import Diverged, how_to_go_on
 from generalNAS_tools.runs.position import Position
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import Clock, open_log
 from generalNAS_tools.runs.signals import Stopped, on_stop
 
 log = logging.getLogger(__name__)
-
-
-class Diverged(ValueError):  # noqa: N818 - said of a network
-    """A loss or a weight is not finite.
-
-    Attributes:
-        what: which one, and when; the message also says how to go on.
-    """
-
-    def __init__(self, what: str, advice: str) -> None:
-        super().__init__(f"{what}; {advice}")
-        self.what = what
 
 
 class RunDirectory(Position):
@@ -90,6 +80,9 @@ class RunDirectory(Position):
         open_log(self.files.path("log", "txt"))
         self.clock = Clock(self.partial["seconds"] if self.partial else 0.0)
         self.files.write_json("config", self.config)
+        board = self.files.board_folder if config.get("tensorboard") else None
+        self._board = Board(board, self.config, self.history)
+        self._rates: dict[str, float] = {}
         if self.history:
             self.files.write_history(self.history)
         on_stop(self._ask_to_stop)
@@ -127,6 +120,7 @@ class RunDirectory(Position):
         if self._resumed:
             log.info("continuing at epoch %d", len(self.history) + 1)
         self._resumed = False
+        self._rates = learning_rates(self._tracked)
         return len(self.history)
 
     def end_epoch(self, row: Mapping[str, Any]) -> None:
@@ -146,10 +140,17 @@ class RunDirectory(Position):
         self.history.append({"epoch": epoch, **row, **change, "seconds": seconds})
         self.partial = None
         self.place["epoch"] = self.place.get("epoch", 0) + 1
+        self._board.add_epoch(self.history[-1], self._rates)  # one that comes again is hidden then
         self.save_checkpoint()
         self.files.write_history(self.history)
         log.info("%s", self.clock.line(self.history))
         self.stop_if_asked()
+
+    def draw(self, name: str, picture: Callable[..., None], *what: Any, **options: Any) -> None:
+        """Draws one of the run's pictures, by a function that takes a `path` too."""
+        path = self.files.path(name, "png")
+        picture(*what, path=path, **options)
+        self._board.add_picture(name, path, step=len(self.history) + 1)  # likewise
 
     def check_finite(self, row: Mapping[str, Any]) -> None:
         """Checks an epoch's losses and all weights.
@@ -229,17 +230,8 @@ class RunDirectory(Position):
                 raise self._not_finite(f"the state of the {name} is not finite")
 
     def _not_finite(self, what: str) -> Diverged:
-        sgd = ("rhn_lr", "cnn_lr", "learning_rate", "clip")
-        names = ("adamw_lr", "clip") if self.config.get("optimizer") == "adamw" else sgd
-        flags = " or ".join(f"--{name}" for name in names if name in self.config)
-        lower = f"a lower {flags or 'learning rate'}"
-        return Diverged(
-            f"epoch {len(self.history) + 1}: {what}",
-            f"{self._checkpoint} holds the state after {self._kept}; go on from there with "
-            f"--allow_changed_rates and {lower}, or start over with --restart"
-            if self._kept
-            else f"no state was saved before; try {lower}",
-        )
+        advice = how_to_go_on(self.config, self._checkpoint, self._kept)
+        return Diverged(f"epoch {len(self.history) + 1}: {what}", advice)
 
     def _ask_to_stop(self, number: int) -> None:
         """Remembers the signal; the loop saves and leaves after its step."""

@@ -63,6 +63,11 @@ class RunFiles:
         """Path of one of the run's files."""
         return self.folder / f"{name}-{self.save}.{ending}"
 
+    @property
+    def board_folder(self) -> Path:
+        """Folder of what TensorBoard reads."""
+        return self.folder / f"tensorboard-{self.save}"
+
     def owns(self, path: Path) -> bool:
         """Whether a path has the name of one of the run's files, written already or not."""
         path = path.resolve()

@@ -79,7 +79,7 @@ def train_final_network(
     model = _load_model(path, run.history)
     network.load_state_dict(model["weights"])
     log.info("%s holds the weights of epoch %d", path, model["trained"]["epoch"])
-    draw_curves(run.history, run.files.path("curves", "png"))
+    run.draw("curves", draw_curves, run.history)
 
 
 def _model_path(model_path: str | None, run: RunDirectory) -> Path:

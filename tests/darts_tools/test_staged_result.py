@@ -104,11 +104,11 @@ def test_the_pictures_know_the_stages(run):
     chain = skipping_chain(3)
     write(run, chain, 2)
     assert set(run.drawn) == set(DRAWN)
-    (weights, path), options = run.drawn["draw_alphas"]
+    (weights,), options = run.drawn["draw_alphas"]
     assert {name: value.shape for name, value in weights.items()} == {
         "normal": (3, 14, 9), "reduce": (3, 14, 9), "rnn": (3, 36, 5),
     }  # fmt: skip
-    assert options == {"stages": [1, 1, 2]}
-    assert path.name == "alphas-a.png"
+    assert options["stages"] == [1, 1, 2]
+    assert options["path"].name == "alphas-a.png"
     assert run.drawn["draw_genotype"][0][0] == chain[2]
     np.testing.assert_array_equal(np.load(run.files.path("alphas_rnn")), weights["rnn"])

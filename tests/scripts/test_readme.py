@@ -1,4 +1,7 @@
-"""Every command in the README runs, with this test's paths and budgets; so does the demo."""
+"""Every command in README and docs/long_runs.md runs, with this test's paths and budgets.
+
+So does the demo.
+"""
 
 import re
 import shlex
@@ -29,11 +32,12 @@ SMALL = {
 }
 COMPARISON = "benchmarks/compare_searches.py"
 PLANNED = ["--methods=random_average", "--baselines=", "--plan_only", "--devices=cpu"]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, LONG_RUNS = "README.md", "docs/long_runs.md"
 
 
-def readme_commands(start="python "):
-    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+def commands(page, start="python "):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     # Those that make a bundle need a genome: tests/data_generators/test_own_data_page.py.
     return [line for line in lines if line.startswith(start) and "make_bundle" not in line]
@@ -51,7 +55,8 @@ def demo_commands():
 def run(command, toy, folder):
     """Runs a command with its results in `folder`, on the toy data."""
     _, script, *line = adapted(command, toy, folder)
-    if script == COMPARISON:  # tests/benchmarks runs it; here, whether the command is one
+    if script == COMPARISON:  # tests/benchmarks runs it, on SLURM too; here, whether it is one
+        line = [word for word in line if word != "--cluster=slurm"]
         return run_here(script, [*line, *PLANNED])
     return run_here(script, [*line, *small(script)])
 
@@ -87,17 +92,34 @@ def results(tmp_path_factory):
 
 def test_the_readme_names_every_script():
     scripts = {path.name for path in ROOT.glob("train_genomic*.py")}
-    named = {shlex.split(command)[1] for command in readme_commands()}
+    named = {shlex.split(command)[1] for command in commands(README)}
     assert scripts <= named
 
 
-@pytest.mark.parametrize("command", readme_commands())
+@pytest.mark.parametrize("command", commands(README))
 def test_a_command_of_the_readme(command, toy, results):
     outcome = run(command, toy, results)
     assert outcome.code == 0, outcome.stderr
 
 
-@pytest.mark.parametrize("command", readme_commands("torchrun "))
+@pytest.mark.parametrize("command", commands(LONG_RUNS))
+def test_a_command_for_long_runs(command, toy, tmp_path):
+    outcome = run(command, toy, tmp_path)
+    assert outcome.code == 0, outcome.stderr
+
+
+def test_tensorboard_finds_what_the_commands_wrote(toy, results):
+    (search,) = [line for line in commands(LONG_RUNS) if "--tensorboard" in line]
+    assert run(search, toy, results).code == 0
+    (command,) = commands(LONG_RUNS, "tensorboard ")
+    _, *line = adapted(command.replace("=results", "=results/"), toy, results)
+    inspect = [sys.executable, "-m", "tensorboard.main", "--inspect", *line]
+    told = subprocess.run(inspect, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "darts_search/tensorboard-darts_1" in told
+    assert "valid_auprc" in told
+
+
+@pytest.mark.parametrize("command", commands(README, "torchrun "))
 def test_a_command_on_several_ranks(command, toy, results):
     _, *line = adapted(command.replace("node=4", "node=2"), toy, results)
     script = next(word for word in line if word.endswith(".py"))

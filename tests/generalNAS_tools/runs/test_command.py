@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from generalNAS_tools.runs.command import pick_device, run_command, seed_everything
-from generalNAS_tools.runs.run_directory import Diverged
+from generalNAS_tools.runs.divergence import Diverged
 from generalNAS_tools.runs.signals import STOPPING, Stopped
 from tests.scripts.in_process import signals_kept
 

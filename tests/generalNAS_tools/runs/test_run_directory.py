@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from generalNAS_tools.runs.changes import FREE_FLAGS
-from generalNAS_tools.runs.run_directory import Diverged
+from generalNAS_tools.runs.divergence import Diverged
 from generalNAS_tools.runs.run_log import Clock
 from generalNAS_tools.runs.signals import STOPPING, Stopped
 from tests.generalNAS_tools.runs.run_cases import run_directory

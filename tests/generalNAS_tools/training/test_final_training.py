@@ -22,7 +22,7 @@ def losses(monkeypatch):
     monkeypatch.setattr(
         training_epoch, "evaluate", lambda *_, run, **__: EpochMetrics(found[len(run.history)], 0.0)
     )
-    monkeypatch.setattr(final_training, "draw_curves", lambda *_: None)
+    monkeypatch.setattr(final_training, "draw_curves", lambda *_, **__: None)
     return found
 
 
