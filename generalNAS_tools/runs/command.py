@@ -122,20 +122,11 @@ def set_up(
     )
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
     network = frame.network(**size) if frame else NetworkOptions(**size)
-    fingerprints = {
-        f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
-    }
-    config = {
-        **as_config(options),
-        **{"compile": compile_mode(options.run, device), "kind of device": device.type},
-        **fingerprints,
-        **(extra or {}),
-    }
     run = RunDirectory(
         options.run.save_dir,
         save=options.run.save,
         method=method,
-        config=config,
+        config={**_configuration(options, splits, device), **(extra or {})},
         device=device,
         restart=options.run.restart,
     )
@@ -149,6 +140,17 @@ def set_up(
     loop = LoopOptions.of(data, options.run, device, weights=weights, supernet=supernet)
     warn_of_slow_amp(loop)
     return Setup(splits, run, loop, network, device)
+
+
+def _configuration(
+    options: TrainingCommand, splits: Splits, device: torch.device
+) -> dict[str, Any]:
+    """Every flag and what else must stay the same when the run is resumed."""
+    fingerprints = {
+        f"data of --{name}_directory": split.fingerprint for name, split in splits._asdict().items()
+    }
+    more = {"compile": compile_mode(options.run, device), "kind of device": device.type}
+    return {**as_config(options), **more, **fingerprints}
 
 
 def pick_device(name: str) -> torch.device:

@@ -16,29 +16,18 @@ import torch
 from torch import Tensor
 
 from generalNAS_tools.networks.rhn.norm import EPS
-from generalNAS_tools.networks.rhn.plan import (
-    IDENTITY,
-    INITIAL_EDGE,
-    RELU,
-    SIGMOID,
-    TANH,
-    Edge,
-    Edges,
-)
+from generalNAS_tools.networks.rhn.plan import INITIAL_EDGE, Edge, Edges
 
-_VALUES: dict[int, Callable[[Tensor], Tensor]] = {
-    TANH: torch.tanh,
-    IDENTITY: lambda h: h,
-    SIGMOID: torch.sigmoid,
-    RELU: torch.relu,
-}
-_SLOPES: dict[int, Callable[[Tensor], Tensor]] = {
-    TANH: lambda f: 1 - f * f,
-    IDENTITY: torch.ones_like,
-    SIGMOID: lambda f: f * (1 - f),
-    RELU: lambda f: (f > 0).to(f.dtype),
-}
-"""Derivatives by an activation's value."""
+Function = Callable[[Tensor], Tensor]
+_VALUES: tuple[Function, ...] = (torch.tanh, lambda h: h, torch.sigmoid, torch.relu)
+"""The activations by their numbers in `plan`."""
+_SLOPES: tuple[Function, ...] = (
+    lambda f: 1 - f * f,
+    torch.ones_like,
+    lambda f: f * (1 - f),
+    lambda f: (f > 0).to(f.dtype),
+)
+"""Their derivatives, by their values."""
 
 
 class _Mixed:
@@ -225,7 +214,7 @@ class Step:
             c, h = both.unbind()
             through = grad * torch.sigmoid(c)
             skipping = ((grad - through) * state.unsqueeze(1)).sum((2, 3))
-            sums = [(through * value(h)).sum((2, 3)) for value in _VALUES.values()]
+            sums = [(through * value(h)).sum((2, 3)) for value in _VALUES]
             results.append(torch.stack(sums) + skipping)
         return results
 
