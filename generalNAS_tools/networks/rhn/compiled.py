@@ -9,13 +9,8 @@ from functools import cache
 from typing import Any
 
 import torch
-import torch._inductor
 from torch import Tensor
-from torch._guards import TracingContext, tracing
-from torch._subclasses import FakeTensorMode
 from torch.autograd.function import once_differentiable
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from generalNAS_tools.networks.rhn.kernels import RHNInputs
 from generalNAS_tools.networks.rhn.norm import Norm
@@ -106,12 +101,19 @@ def _compile(step: Step, steps: int, examples: list[Tensor]) -> dict[str, Piece]
 
 
 def _piece(function: Piece, examples: list[Tensor]) -> Piece:
+    # Seconds to import; other versions of torch may lack them.
+    from torch import _inductor
+    from torch._guards import TracingContext, tracing
+    from torch._subclasses import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
     graph = make_fx(function)(*examples)
     mode = FakeTensorMode(
         shape_env=ShapeEnv(assume_static_by_default=True), allow_non_fake_inputs=True
     )
     with tracing(TracingContext(mode)):  # without, torch would not keep the result on disk
-        piece: Piece = torch._inductor.compile(graph, [*examples])
+        piece: Piece = _inductor.compile(graph, [*examples])
     return piece
 
 
