@@ -140,7 +140,7 @@ def step_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
 
 
 def count_launches(options: Options) -> dict[str, int]:
-    """Kernels that a GPU is given in a step of the fast form, counted without one."""
+    """Kernels that a GPU is given in a step of the fast form, compiled; counted without one."""
     counts = {}
     with fake_card() as device:
         for name, pair in step_pairs(options, random_batch(options, device)).items():

@@ -10,11 +10,12 @@ import torch
 
 from generalNAS_tools.files.atomic_files import atomic_write, check_writable
 from generalNAS_tools.networks.frame import NetworkOptions
-from generalNAS_tools.runs.command import keep_freed_memory, pick_device, seed_everything, set_tf32
+from generalNAS_tools.runs.arithmetic import set_arithmetic
+from generalNAS_tools.runs.command import keep_freed_memory, pick_device, seed_everything
 from generalNAS_tools.runs.flags import as_config, flag, switch, whole
 from generalNAS_tools.runs.frame_options import FrameOptions
 from generalNAS_tools.runs.loop_options import LoopOptions
-from generalNAS_tools.runs.options import LengthOptions, WeightOptions
+from generalNAS_tools.runs.options import LengthOptions, RunOptions, WeightOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,9 @@ class MeasuringOptions:
     repeats: int = flag(whole(1), 3, "timed runs of each kind of work")
     threads: int = flag(whole(1), torch.get_num_threads(), "CPU threads")
     device: str = flag(str, "auto", "cpu or cuda")
+    compile: str = flag(
+        str, "auto", "compile the fast form, as in searches", choices=["auto", "on", "off"]
+    )
     amp: bool = switch(False, "bfloat16 matrix work; in the fast form, where two are compared")
     output: str = flag(str, "bench.json", "where the figures go")
 
@@ -61,8 +65,9 @@ class Options:
         torch.set_num_threads(self.measuring.threads)
         keep_freed_memory()
         seed_everything(0)
-        set_tf32(False)
-        return pick_device(self.measuring.device)
+        device = pick_device(self.measuring.device)
+        set_arithmetic(RunOptions(compile=self.measuring.compile), device)
+        return device
 
 
 def seconds_of(work: Callable[[], Any], device: torch.device) -> float:

@@ -16,6 +16,7 @@ from generalNAS_tools.data.deepsea_data import Splits, load_splits
 from generalNAS_tools.files import ranks
 from generalNAS_tools.files.progress import STDERR, keep_descriptors, say
 from generalNAS_tools.networks.frame import NetworkOptions
+from generalNAS_tools.runs.arithmetic import compile_mode, set_arithmetic
 from generalNAS_tools.runs.divergence import Diverged
 from generalNAS_tools.runs.flags import as_config
 from generalNAS_tools.runs.loop_options import LoopOptions
@@ -125,26 +126,35 @@ def set_up(
     )
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
     network = frame.network(**size) if frame else NetworkOptions(**size)
-    prints = {f"data of --{n}_directory": s.fingerprint for n, s in splits._asdict().items()}
-    config = {**as_config(options), **prints, "kind of device": elsewhere or device.type}
+    kind = elsewhere or device.type
     run = RunDirectory(
         options.run.save_dir,
         save=options.run.save,
         method=method,
-        config={**config, **(extra or {})},
+        config={**_configuration(options, splits, kind), **(extra or {})},
         device=device,
         restart=options.run.restart,
     )
     if not os.path.exists(data.test_directory):  # never raises, for a closed folder say
         log.info("--test_directory %s: no such file yet; only a test needs it", data.test_directory)
     seed_everything(options.run.seed)
-    set_tf32(options.run.tf32)
+    set_arithmetic(options.run, device)
     ranks.check_shares(min(data.batch_size, splits.train.num_sequences))
     for split in splits:
         split.to_device(device)
     loop = LoopOptions.of(data, options.run, device, weights=weights, supernet=supernet)
     warn_of_slow_amp(loop)
     return Setup(splits, run, loop, network, device)
+
+
+def _configuration(options: TrainingCommand, splits: Splits, kind: str) -> dict[str, Any]:
+    """Every flag and what else must stay the same when the run is resumed.
+
+    `kind` is that of the device which trains.
+    """
+    prints = {f"data of --{n}_directory": s.fingerprint for n, s in splits._asdict().items()}
+    more = {"compile": compile_mode(options.run, torch.device(kind)), "kind of device": kind}
+    return {**as_config(options), **more, **prints}
 
 
 def pick_device(name: str, *, flag: str = "--device") -> torch.device:
@@ -176,14 +186,6 @@ def seed_everything(seed: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     # Every kernel writes what it allocates; filling it first costs 5-10 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-
-
-def set_tf32(allowed: bool) -> None:
-    """Whether float32 products on a GPU may run in TensorFloat-32, as torch's convolutions would.
-
-    BatchNorms have kernels of their own there, which it never reaches.
-    """
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
 
 
 def keep_freed_memory() -> None:

@@ -146,6 +146,12 @@ class RunOptions:
     allow_changed_rates: bool = switch(False, "go on with other learning rates or clipping")
     device: str = flag(str, "auto", "cpu, cuda, cuda:1 ...; auto takes a GPU if there is one")
     amp: bool = switch(False, "bfloat16 matrix work")
+    compile: str = flag(
+        str,
+        "auto",
+        "fuse the RHN's time steps by torch.compile, a minute once; auto: on a GPU",
+        choices=["auto", "on", "off"],
+    )
     tf32: bool = switch(False, "on a GPU, TensorFloat-32 for float32 products and convolutions")
     report_freq: int = flag(whole(1, point=True), 1000, "steps between progress lines")
     validation: bool = switch(True, "validate during training")

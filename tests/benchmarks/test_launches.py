@@ -8,12 +8,11 @@ from generalNAS_tools.runs.frame_options import FrameOptions
 from generalNAS_tools.runs.options import LengthOptions, WeightOptions
 
 MOST = {
-    "supernet weight step": 20_000,
-    "supernet alpha step": 23_100,
-    "final-network step": 4_300,
-    "inference, final network": 1_040,
+    "supernet weight step": 7_000,
+    "supernet alpha step": 7_500,
+    "final-network step": 2_500,
+    "inference, final network": 900,
 }
-"""Not reached are 7,000, 7,500, 2,500 and 900: the recurrence's time steps aren't fused."""
 STEPS = 42
 """Time steps of the recurrence at 1,000 bp; 24 bp make one."""
 
@@ -36,10 +35,12 @@ def counts():
 
 
 @pytest.mark.parametrize("name", MOST)
-def test_a_step_launches_no_more_kernels_than_it_did(counts, name):
-    assert 0.95 * MOST[name] < counts[name] <= MOST[name]
+def test_a_step_launches_few_kernels(counts, name):
+    assert 0.6 * MOST[name] < counts[name] <= MOST[name]
 
 
 def test_both_steps_launch_what_each_does(counts):
     parts = counts["supernet weight step"] + counts["supernet alpha step"]
-    assert counts["supernet weight + alpha step"] == pytest.approx(parts, abs=5)
+    assert counts["supernet weight + alpha step"] == pytest.approx(
+        parts, rel=0.01
+    )  # compiling once launches some

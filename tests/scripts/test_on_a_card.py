@@ -15,9 +15,9 @@ from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.plain_network import PlainFinalNetwork, take_weights
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.runs.command import set_tf32
+from generalNAS_tools.runs.arithmetic import set_arithmetic
 from generalNAS_tools.runs.frame_options import FrameOptions
-from generalNAS_tools.runs.options import LengthOptions, WeightOptions
+from generalNAS_tools.runs.options import LengthOptions, RunOptions, WeightOptions
 from generalNAS_tools.search_space.edge_masks import full_masks, masks_from_genotype
 from generalNAS_tools.search_space.genotypes import parse_genotype
 from generalNAS_tools.search_space.mixing import MixingWeights, mask_mixing
@@ -55,7 +55,7 @@ def gradients_of(network, x, mixing):
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("kind", ["supernet", "final"])
 def test_float32_gives_the_numbers_of_the_plain_form_in_float64(kind, device):
-    set_tf32(False)
+    set_arithmetic(RunOptions(), torch.device(device))
     torch.manual_seed(0)
     options = NetworkOptions(60, 3, 4, 3, dropoutx=0.0, dropouth=0.0)
     x, mixing = torch.randn(8, 4, 60, dtype=torch.float64, requires_grad=True), []

@@ -13,7 +13,9 @@ import torch
 
 import generalNAS_tools.training.train_loop
 from generalNAS_tools.files.checkpoints import load_weights
+from generalNAS_tools.networks.rhn import compiled
 from generalNAS_tools.runs import slow_amp
+from tests.generalNAS_tools.networks.rhn.compiling import compiling
 from tests.scripts.runs import (
     FINAL,
     SEARCH,
@@ -309,6 +311,19 @@ def test_slow_bfloat16_is_said_once_in_the_log(toy, tmp_path, monkeypatch):
     line = toy.final(tmp_path, epochs=1, num_steps=1, amp=True)
     assert run_here(FINAL, line).code == 0
     assert log_of(tmp_path).count("--amp: bfloat16 takes 50 times") == 1
+
+
+def test_compiling_is_part_of_the_configuration(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "_piece", lambda function, examples: function)
+    with compiling(False):
+        assert run_here(FINAL, toy.final(tmp_path, epochs=1)).code == 0
+        assert run_here(FINAL, toy.final(tmp_path, epochs=1, compile="off")).code == 0
+        refused(
+            FINAL, toy.final(tmp_path, epochs=1, compile="on"), "with --compile off, now it is on"
+        )
+        assert run_here(FINAL, toy.final(tmp_path / "on", epochs=1, compile="on")).code == 0
+        assert json.loads((tmp_path / "on" / "config-a.json").read_text())["compile"] == "on"
+        compiled.use(False)
 
 
 def test_a_signal_does_not_save_what_is_not_finite(toy, trained, tmp_path):

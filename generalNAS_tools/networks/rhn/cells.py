@@ -14,10 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from generalNAS_tools.networks.rhn import compiled
 from generalNAS_tools.networks.rhn.final_kernel import FinalRecurrence
 from generalNAS_tools.networks.rhn.kernels import STATES, RHNInputs
 from generalNAS_tools.networks.rhn.norm import Norm
-from generalNAS_tools.networks.rhn.plan import MASK_SHAPE, final_plan, search_plan
+from generalNAS_tools.networks.rhn.plan import (
+    MASK_SHAPE,
+    SEARCH_EDGES,
+    final_edges,
+    final_plan,
+    search_plan,
+)
 from generalNAS_tools.networks.rhn.recurrence import run
 from generalNAS_tools.networks.rhn.search_kernel import SearchRecurrence
 from generalNAS_tools.search_space.edge_masks import BoolArray
@@ -151,13 +158,18 @@ class SearchRHN(RHN):
             raise ValueError("active sets primitives outside the supernet's mask")
         plan = search_plan(mask.tobytes())
         inputs = self._inputs(x, hidden, plan.nodes, list(self.W))
-        weights = (mixing * self.exists)[:, NONE + 1 :]
+        weights, norm = (mixing * self.exists)[:, NONE + 1 :], self._norm(*x.shape[:2])
+        if compiled.in_use():
+            every = weights.to(inputs.hidden.dtype)
+            output = compiled.run(SEARCH_EDGES, inputs._replace(mixing=every, norm=norm))
+            if output is not None:
+                return output
         if len(plan.edges) < len(mask):
             rows = weights.unbind()
             weights = (
                 torch.stack([rows[edge] for edge in plan.edges]) if plan.edges else weights[:0]
             )
-        weights, norm = weights.to(inputs.hidden.dtype), self._norm(*x.shape[:2])
+        weights = weights.to(inputs.hidden.dtype)
         return run(SearchRecurrence, inputs._replace(mixing=weights, norm=norm))
 
     def _norm(self, steps: int, batch: int) -> Norm:
@@ -185,6 +197,7 @@ class FinalRHN(RHN):
     def __init__(self, hidden_size: int, genes: Sequence[Gene], **dropout: float) -> None:
         super().__init__(hidden_size, **dropout)
         self.groups, self.members = final_plan(genes)
+        self.edges = final_edges(self.groups)
 
     def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Runs the cell over all time steps.
@@ -200,7 +213,12 @@ class FinalRHN(RHN):
             ValueError: a shape is wrong.
         """
         w = [torch.cat([self.W[i] for i in nodes], 1) for nodes in self.members]
-        return run(FinalRecurrence, self._inputs(x, hidden, self.groups, w))
+        inputs = self._inputs(x, hidden, self.groups, w)
+        if compiled.in_use():
+            output = compiled.run(self.edges, inputs)
+            if output is not None:
+                return output
+        return run(FinalRecurrence, inputs)
 
 
 def _uniform(*shape: int) -> nn.Parameter:

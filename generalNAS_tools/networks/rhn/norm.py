@@ -1,5 +1,6 @@
 """BatchNorm inside the supernet RHN's recurrence, forward and backward; B batch, H hidden."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -46,6 +47,28 @@ class Norm(NamedTuple):
             save_mean=torch.empty_like(scale),
             save_invstd=scale,
         )
+
+    def average(self, moments: Sequence[Tensor], batch: int) -> None:
+        """Updates the running statistics as `forward` would, by all states of a pass.
+
+        Args:
+            moments: of each state mean and biased variance, (H,).
+            batch: sequences that they are of.
+        """
+        count = len(moments) // 2
+        kept, shares = (
+            self.seen / (self.seen + count),
+            self.mean.new_full((count,), 1 / (self.seen + count)),
+        )
+        if self.momentum is not None:
+            kept = (1 - self.momentum) ** count
+            ages = torch.arange(count - 1, -1, -1, device=self.mean.device)
+            shares = self.momentum * (1 - self.momentum) ** ages.to(self.mean.dtype)
+        for running, some, factor in (
+            (self.mean, moments[::2], 1.0),
+            (self.var, moments[1::2], batch / (batch - 1)),
+        ):
+            running.mul_(kept).add_(shares @ torch.stack(list(some)), alpha=factor)
 
     def backward(self, grad: Tensor, state: Tensor, scale: Tensor, *, unit: Tensor) -> Tensor:
         """Gradient before BatchNorm, (B, H), from the normalised state.

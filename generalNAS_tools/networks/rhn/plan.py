@@ -143,3 +143,42 @@ def final_plan(genes: Sequence[Gene]) -> tuple[list[Group], list[list[int]]]:
         members.append(nodes)
         slots.update({i + 1: len(slots) + place for place, i in enumerate(nodes)})
     return groups, members
+
+
+class Edge(NamedTuple):
+    """An edge from a state to a node.
+
+    Attributes:
+        node: the node.
+        row: its mixing weights; None where `activation` is its only one.
+        activation: see there.
+    """
+
+    node: int
+    row: int | None = None
+    activation: int = TANH
+
+
+INITIAL_EDGE = Edge(0)
+"""From the output of the time step before to the initial state."""
+Edges = tuple[tuple[Edge, ...], ...]
+"""By state; the nodes that a state feeds are neighbours."""
+
+
+SEARCH_EDGES: Edges = tuple(
+    tuple(Edge(edge.node, row) for row, edge in enumerate(RHN_EDGES) if edge.state == state)
+    for state in range(RHN_NODES)
+)
+"""Every edge of a supernet."""
+
+
+def final_edges(groups: Sequence[Group]) -> Edges:
+    """The edges of a final network, its nodes in the order of their slots."""
+    edges: list[tuple[Edge, ...]] = [()] * RHN_NODES
+    for group in groups:
+        edges[group.state] = tuple(
+            Edge(group.start - 1 + number, activation=span.activation)
+            for span in group.spans
+            for number in range(span.nodes.start, span.nodes.stop)
+        )
+    return tuple(edges)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.runs.command import pick_device, run_command, seed_everything, set_tf32
+from generalNAS_tools.runs.command import pick_device, run_command, seed_everything
 from generalNAS_tools.runs.divergence import Diverged
-from generalNAS_tools.runs.options import RunOptions
 from generalNAS_tools.runs.signals import STOPPING, Stopped
 from tests.scripts.in_process import signals_kept
 
@@ -114,16 +113,3 @@ def test_seeding_repeats(monkeypatch):
         assert not torch.utils.deterministic.fill_uninitialized_memory
     finally:
         torch.use_deterministic_algorithms(False)
-
-
-def test_tensor_float_is_off_unless_asked_for():
-    """torch's convolutions would use it."""
-    backends = torch.backends
-    for allowed in (True, False):
-        set_tf32(allowed)
-        assert backends.cuda.matmul.allow_tf32 is backends.cudnn.allow_tf32 is allowed
-        parts = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
-        assert {part.fp32_precision == "tf32" for part in parts} == {allowed}
-        with torch.backends.cudnn.flags():  # as torch.export asks; it knows the old flag alone
-            pass
-    assert not RunOptions().tf32

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from generalNAS_tools.networks.plain_network import PlainRHN, take_weights
+from generalNAS_tools.networks.rhn import compiled
 from generalNAS_tools.networks.rhn.cells import FinalRHN, SearchRHN
 from generalNAS_tools.search_space.edge_masks import RHN_EDGES, edges_of_node
 from generalNAS_tools.search_space.genotypes import RHN_PRIMITIVES
 from tests.conformance_data import load_npz
+from tests.generalNAS_tools.networks.rhn.compiling import compiling
 from tests.plain_forms.rhn import PlainSearchRHN, plain_state
 
 T, B, H = 4, 3, 5
@@ -25,9 +27,13 @@ GENES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _seed():
+@pytest.fixture(autouse=True, params=["kernels", "steps"])
+def _form(request, monkeypatch):
+    """Both forms of the recurrence; the steps as they are before they are compiled."""
     torch.manual_seed(0)
+    monkeypatch.setattr(compiled, "_piece", lambda function, examples: function)
+    with compiling(request.param == "steps"):
+        yield
 
 
 def random_mask(seed, density=0.4):
