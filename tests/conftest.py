@@ -5,7 +5,10 @@ Signals have their usual effect, also where the tests run in the background, whi
 
 import signal
 
+import pytest
 import torch
+
+from tests.scripts.in_process import globals_kept
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -16,3 +19,10 @@ torch.set_num_threads(1)
 def pytest_collection_modifyitems(items):
     """Puts the files that take minutes first, or one of the two workers ends long before."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.fixture(autouse=True)
+def nothing_global_changes():
+    """Puts back torch's modes and the log's level, whatever a test runs in this process."""
+    with globals_kept():
+        yield

@@ -40,21 +40,32 @@ def signals_kept():
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def globals_kept():
+    """Puts back torch's determinism and the log's level after the block."""
+    root, level = logging.getLogger(), logging.getLogger().level
+    strict = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        torch.use_deterministic_algorithms(strict, warn_only=warn_only)
+
+
 def run_script(script, line):
     """Runs a script in this process and puts everything global back as it was."""
     argv, path, handlers = sys.argv, list(sys.path), list(logging.getLogger().handlers)
-    strict = torch.are_deterministic_algorithms_enabled()
     stderr, code = io.StringIO(), 0
     sys.argv = [script, *line]
     try:
-        with signals_kept(), contextlib.redirect_stderr(stderr):
+        with globals_kept(), signals_kept(), contextlib.redirect_stderr(stderr):
             runpy.run_path(str(ROOT / script), run_name="__main__")
     except SystemExit as leave:
         code = leave.code
     finally:
         sys.argv, sys.path[:] = argv, path
         logging.basicConfig(handlers=handlers, force=True)
-        torch.use_deterministic_algorithms(strict)
     return Outcome(code, stderr.getvalue())
 
 
