@@ -3,6 +3,7 @@
 Signals have their usual effect, also where the tests run in the background, which ignores some.
 """
 
+import logging
 import signal
 
 import pytest
@@ -23,6 +24,12 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def nothing_global_changes():
-    """Puts back torch's modes and the log's level, whatever a test runs in this process."""
+    """Puts back torch's modes and the log, whatever a test runs in this process."""
     with globals_kept():
         yield
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
+    for handler in root.handlers[:]:
+        if not type(handler).__module__.startswith("_pytest"):
+            root.removeHandler(handler)
+            handler.close()
