@@ -112,10 +112,9 @@ def measure_steps(options: Options, device: torch.device) -> dict[str, Any]:
     launches, peak = count_launches(options), matrix_peak(device)
     results = {}
     for name, pair in step_pairs(options, random_batch(options, device)).items():
+        operations = warm_up(pair, device)
         row = ratio(pair, options, device, TARGETS.get(name))
-        with FlopCounterMode(display=False) as counter:
-            pair.plain()
-        share = counter.get_total_flops() / row["fast"] / peak
+        share = operations / row["fast"] / peak
         results[name] = row | {"launches": launches[name], "of peak": round(share, 3)}
     return results
 
@@ -124,6 +123,7 @@ def measure_small(options: Options, device: torch.device) -> dict[str, Any]:
     """A step of the small network that comparisons run."""
     name, small = "supernet weight + alpha step", small_network(options)
     pair = supernet_pairs(small, random_batch(small, device))[name]
+    warm_up(pair, device)
     return {f"small network, {name}": ratio(pair, small, device, None)}
 
 
@@ -238,16 +238,22 @@ def final_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
     }
 
 
+def warm_up(pair: Pair, device: torch.device) -> int:
+    """Does the work of both forms once; gives the plain form's floating-point operations."""
+    with FlopCounterMode(display=False) as counter:
+        seconds_of(pair.plain, device)
+    seconds_of(pair.fast, device)
+    return counter.get_total_flops()
+
+
 def ratio(
     pair: Pair, options: Options, device: torch.device, target: float | None
 ) -> dict[str, Any]:
-    """Median seconds of both forms, taken in turn after a warm-up, and their ratio."""
+    """Median seconds of both forms, taken in turn, and their ratio; `warm_up` comes first."""
     seconds: dict[str, list[float]] = {"plain": [], "fast": []}
-    for repeat in range(options.measuring.repeats + 1):
+    for _ in range(options.measuring.repeats):
         for name, work in pair._asdict().items():
-            taken = seconds_of(work, device)
-            if repeat:
-                seconds[name].append(taken)
+            seconds[name].append(seconds_of(work, device))
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     result = {name: round(value, 6) for name, value in medians.items()}
     result["ratio"] = round(medians["plain"] / medians["fast"], 2)
@@ -308,7 +314,9 @@ def measure_data(options: Options, device: torch.device) -> dict[str, Any]:
             for part in order:
                 split.batch(part, device)
 
-        result = ratio(Pair(plain, fast), options, device, None)
+        pair = Pair(plain, fast)
+        warm_up(pair, device)
+        result = ratio(pair, options, device, None)
     result["sequences/s"] = round(64 * len(order) / result["fast"])
     return {"batch assembly (plain: float32 in memory)": result}
 

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import stats
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, epoch_indices, even_batches
 from generalNAS_tools.runs.command import Setup, run_command, set_up_search
@@ -25,6 +24,7 @@ from generalNAS_tools.runs.options import SupernetOptions, TrainingOptions
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
 from generalNAS_tools.search_space.mixing import MixingWeights, mask_mixing
 from generalNAS_tools.training.train_loop import evaluate, rhn_batch_statistics
+from generalNAS_tools.training.train_step import bce_loss
 from randomSearch_and_Hyperband_Tools.osp_masks import (
     candidate_masks,
     draw_removals,
@@ -89,8 +89,7 @@ def batch_losses(
     with torch.inference_mode(), rhn_batch_statistics(supernet, batch):
         for part in even_batches(order, setup.loop.batch_size):
             data = split.batch(part, setup.device)
-            logits = supernet(data.x, mixing).logits.double()
-            losses.append(binary_cross_entropy_with_logits(logits, data.labels.double()).item())
+            losses.append(bce_loss(supernet(data.x, mixing), data).item())
             setup.run.stop_if_asked()
     return np.array(losses)
 

@@ -1,6 +1,7 @@
 """Flags that random search and Hyperband share."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from generalNAS_tools.runs.flags import MAX_ARCHITECTURES, flag, rate_below_one, whole
@@ -29,7 +30,7 @@ class SampledOptions(TrainingOptions):
 class SharedOptions(ElsewhereOptions, SampledOptions):
     """`SampledOptions` of a search whose candidates others may train."""
 
-    @property
+    @cached_property
     def elsewhere(self) -> str | None:
         """The type of device on which others train; None if the search does it itself.
 

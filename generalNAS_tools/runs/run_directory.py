@@ -158,7 +158,7 @@ class RunDirectory(Position):
         """Draws one of the run's pictures, by a function that takes a `path` too."""
         path = self.files.path(name, "png")
         picture(*what, path=path, **options)
-        self._board.add_picture(name, path, step=len(self.history) + 1)  # likewise
+        self._board.add_picture(name, path, step=len(self.history) + 1)  # hides as an epoch does
 
     def check_finite(self, row: Mapping[str, Any]) -> None:
         """Checks an epoch's losses and all weights.

@@ -23,6 +23,16 @@ EVENTS = [
 ]
 
 
+def results_of(scripts, toy, read):
+    """What `read` finds of a run of each script."""
+    results = {}
+    for script in scripts:
+        folder = toy.folder / f"{read.__name__} {script}"
+        assert run_here(script, toy.sampled(folder, **FLAGS[script])).code == 0
+        results[script] = read(folder)
+    return results
+
+
 class Killed(BaseException):
     """What kill -9 leaves: nothing after it is done."""
 
@@ -30,12 +40,7 @@ class Killed(BaseException):
 @pytest.fixture(scope="module")
 def undisturbed(toy):
     """Results of runs that nobody disturbed."""
-    results = {}
-    for script in SCRIPTS:
-        folder = toy.folder / f"undisturbed {script}"
-        assert run_here(script, toy.sampled(folder, **FLAGS[script])).code == 0
-        results[script] = everything(folder)
-    return results
+    return results_of(SCRIPTS, toy, everything)
 
 
 def at_event(patch, number, act):
@@ -61,6 +66,19 @@ def kill():
     raise Killed
 
 
+def killed_again_and_again(moments, least, most, run):
+    """Lets `run` start until it ends, killed each time after more events; gives the kills."""
+    kills = 0
+    while True:
+        with pytest.MonkeyPatch.context() as patch:
+            at_event(patch, moments.randint(least, most) + 10 * kills, kill)
+            try:
+                run()
+                return kills
+            except Killed:
+                kills += 1
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_any_event(script, seed, toy, undisturbed, tmp_path):
@@ -68,17 +86,12 @@ def test_killed_at_any_event(script, seed, toy, undisturbed, tmp_path):
 
     The number rises, since OSP-NAS has long stretches without a checkpoint.
     """
-    moments, kills = random.Random(f"{script} {seed}"), 0
     line = toy.sampled(tmp_path, **FLAGS[script])
-    while True:
-        with pytest.MonkeyPatch.context() as patch:
-            at_event(patch, moments.randint(12, 36) + 10 * kills, kill)
-            try:
-                assert run_here(script, line).code == 0
-                break
-            except Killed:
-                kills += 1
-    assert kills >= 2
+
+    def run():
+        assert run_here(script, line).code == 0
+
+    assert killed_again_and_again(random.Random(f"{script} {seed}"), 12, 36, run) >= 2
     assert everything(tmp_path) == undisturbed[script]
 
 

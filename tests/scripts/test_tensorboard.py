@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import generalNAS_tools.runs.run_directory
+from tests.generalNAS_tools.runs.board_reading import board, scalars
 from tests.scripts.runs import FINAL, SEARCH, Toy, run_here
 from tests.scripts.sampling_cases import FLAGS, HYPERBAND, OSP, table
 
@@ -13,19 +13,6 @@ BONAS = "train_genomicBONAS.py"
 SMALL_BONAS = {"epochs": 2, "train_supernet_epochs": 1, "iterations": 1, "bo_sample_num": 2}
 SMALL_BONAS |= {"generate_num": 3, "gcn_epochs": 1}
 SEARCHED = {"genotype", "curves"}
-
-
-def board(folder):
-    return EventAccumulator(str(folder / "tensorboard-a")).Reload()
-
-
-def scalars(folder):
-    found = board(folder)
-    return {
-        name: [(event.step, event.value) for event in found.Scalars(name)]
-        for name in found.Tags()["scalars"]
-        if name != "seconds"
-    }
 
 
 def line_of(script, toy, folder):

@@ -21,7 +21,7 @@ from generalNAS_tools.workers.processes import Ending
 from tests.scripts.in_process import ROOT, run_script
 from tests.scripts.runs import refusal, run_here, wait_for
 from tests.scripts.sampling_cases import FLAGS, HYPERBAND, RANDOM, outcome, table
-from tests.scripts.test_sampling_interruptions import Killed, at_event, kill
+from tests.scripts.test_sampling_interruptions import killed_again_and_again, results_of
 
 SCRIPTS = [RANDOM, HYPERBAND]
 WORKERS = ["--workers=2", "--threads=1"]
@@ -64,12 +64,7 @@ def processes(monkeypatch):
 @pytest.fixture(scope="module")
 def alone(toy):
     """Results of searches that train every candidate themselves."""
-    results = {}
-    for script in SCRIPTS:
-        folder = toy.folder / f"alone {script}"
-        assert run_here(script, toy.sampled(folder, **FLAGS[script])).code == 0
-        results[script] = outcome(folder)
-    return results
+    return results_of(SCRIPTS, toy, outcome)
 
 
 def diverge(monkeypatch, numbers, *, epoch):
@@ -99,18 +94,13 @@ def test_workers_change_nothing(script, toy, tmp_path, alone, processes):
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_at_any_event(script, seed, toy, tmp_path, alone, processes):
     """Whoever goes on: with workers, or without."""
-    moments, kills = random.Random(f"{script} {seed}"), 0
-    line = toy.sampled(tmp_path, **FLAGS[script])
-    while True:
-        with pytest.MonkeyPatch.context() as patch:
-            at_event(patch, moments.randint(8, 40) + 10 * kills, kill)
-            try:
-                workers = WORKERS if moments.random() < 0.7 else []
-                assert run_here(script, [*line, *workers]).code == 0
-                break
-            except Killed:
-                kills += 1
-    assert kills >= 2
+    moments, line = random.Random(f"{script} {seed}"), toy.sampled(tmp_path, **FLAGS[script])
+
+    def run():
+        workers = WORKERS if moments.random() < 0.7 else []
+        assert run_here(script, [*line, *workers]).code == 0
+
+    assert killed_again_and_again(moments, 8, 40, run) >= 2
     assert outcome(tmp_path) == alone[script]
 
 

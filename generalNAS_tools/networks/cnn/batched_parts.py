@@ -11,7 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generalNAS_tools.networks.cnn.convolutions import convolve, depthwise
-from generalNAS_tools.networks.cnn.operations import Part, normalise, running_affine, statistics_of
+from generalNAS_tools.networks.cnn.operations import (
+    Part,
+    folds,
+    normalise,
+    running_affine,
+    statistics_of,
+)
 from generalNAS_tools.networks.cnn.pointwise import fold_norm, pointwise, pointwise_into
 
 
@@ -160,11 +166,6 @@ class BatchedPart(nn.Module):
         if len(chosen) == 1:
             return parts[chosen[0]]
         return torch.cat([parts[position] for position in chosen])
-
-
-def folds(x: Tensor) -> bool:
-    """Whether BatchNorms fold into convolutions: spares a CPU memory, costs a GPU launches."""
-    return x.device.type == "cpu"
 
 
 def run_parts(parts: Sequence[BatchedPart], x: Tensor, chosen: Sequence[int]) -> Tensor:

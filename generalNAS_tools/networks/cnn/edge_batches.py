@@ -22,11 +22,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generalNAS_tools.networks.cnn.batched_parts import BatchedPart, folds, run_parts
+from generalNAS_tools.networks.cnn.batched_parts import BatchedPart, run_parts
 from generalNAS_tools.networks.cnn.operations import (
     IDENTITY,
     PARTS,
     POOLS,
+    folds,
     normalise,
     pool,
     statistics_of,

@@ -2,7 +2,6 @@ import sys
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.metadata import (
     EXPERIMENT_TAG,
     SESSION_START_INFO_TAG,
@@ -12,24 +11,10 @@ from tensorboard.plugins.hparams.metadata import (
 from torch import nn
 
 from generalNAS_tools.files import ranks
+from tests.generalNAS_tools.runs.board_reading import board, scalars
 from tests.generalNAS_tools.runs.run_cases import run_directory
 
 ROW = {"train_loss": 0.5, "valid_loss": None, "valid_auprc": 0.25}
-
-
-def board(folder):
-    """What TensorBoard reads of the run `a`."""
-    return EventAccumulator(str(folder / "tensorboard-a")).Reload()
-
-
-def scalars(folder):
-    """Steps and values by name; times left out."""
-    found = board(folder)
-    return {
-        name: [(event.step, event.value) for event in found.Scalars(name)]
-        for name in found.Tags()["scalars"]
-        if name != "seconds"
-    }
 
 
 class KilledError(Exception):
