@@ -4,7 +4,9 @@ The jobs do without the driver: it may leave, and the same command picks up what
 job did lies in its folder alone; jobs.json only remembers who was sent.
 """
 
+import collections
 import json
+import logging
 import shlex
 import subprocess
 import time
@@ -18,11 +20,16 @@ from generalNAS_tools.workers.processes import ROOT, Processes
 from generalNAS_tools.workers.tasks import Task, read_state
 from generalNAS_tools.workers.view import REFRESH, View
 
+log = logging.getLogger(__name__)
+
 ENDED = {"done", "failed", "diverged"}
 _SAVING = 60.0
 """Seconds that a process has to save itself; SLURM warns a job 90 s before its time is up."""
 _REQUEUES = 10_000
 """How often a job may go on after its time limit."""
+_LOOKS = 3
+"""How many looks in a row must miss a job that left no result before it counts as ended: a busy
+SLURM loses sight of one that is being requeued."""
 
 
 class Job:
@@ -72,17 +79,18 @@ def run_on_slurm(
         sent |= {str(task.folder): job for task, job in zip(waiting, jobs, strict=True)}
         with atomic_write(folder / "jobs.json") as file:
             file.write(json.dumps(sent, indent=1).encode() + b"\n")
-    pending = {task.name: task for task in tasks}
+    pending, missed = {task.name: task for task in tasks}, collections.Counter[str]()
     while pending:
-        alive = _queue()
+        alive = _await_queue()
         for task in list(pending.values()):
             state, fresh = read_state(task.folder), _stamp(task) != before.get(task.name)
             job = sent[str(task.folder)]
+            missed[task.name] = 0 if job in alive else missed[task.name] + 1
             if alive.get(job) == "RUNNING":
                 view.begin(task)
             if fresh and state.get("status") in ENDED and job not in alive:
                 view.end(pending.pop(task.name), state)
-            elif job not in alive:
+            elif missed[task.name] >= _LOOKS:
                 reason = f"job {job} ended without a result; the same command sends it again"
                 view.end(pending.pop(task.name), {"status": "failed", "reason": reason})
         view.show()
@@ -132,6 +140,16 @@ def _queue() -> dict[str, str]:
     except subprocess.CalledProcessError as error:
         raise ValueError(f"--cluster=slurm: squeue: {' '.join(error.stderr.split())}") from error
     return dict(text.split(maxsplit=1) for text in told.splitlines())
+
+
+def _await_queue() -> dict[str, str]:
+    """As `_queue`; a SLURM that doesn't answer for a while is asked again."""
+    while True:
+        try:
+            return _queue()
+        except ValueError as error:
+            log.warning("%s; asking again", error)
+            time.sleep(REFRESH)
 
 
 def _read_jobs(folder: Path) -> dict[str, str]:

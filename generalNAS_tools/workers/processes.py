@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -70,34 +70,42 @@ class Processes:
         }
         said = folder / "stderr.txt"
         with said.open("w", encoding="utf-8") as errors:
-            with self._lock:
+            with self._held():
                 if self.stopping:
                     return Ending("stopped", "stopped before it began", 0.0)
                 process = self._start([sys.executable, *line], environment, errors)
                 self._running.add(process)
             code = process.wait()
-        with self._lock:
+        with self._held():
             self._running.discard(process)
         return Ending(_status(code), _reason(code, said), round(time.monotonic() - start, 3))
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Holds the lock, without SIGUSR2, SLURM's warning, whose handler takes it too.
+
+        A process that starts meanwhile never hears that signal: it is for whom it belongs to.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+        try:
+            with self._lock:
+                yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _start(
         self, line: list[str], environment: Mapping[str, str], output: IO[str]
     ) -> subprocess.Popen[str]:
-        """Starts a process that SIGUSR2 doesn't reach, SLURM's warning to whom it belongs to."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
-        try:
-            return subprocess.Popen(
-                line,
-                cwd=ROOT,
-                env=environment,
-                text=True,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=self._apart,
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return subprocess.Popen(
+            line,
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=self._apart,
+        )
 
     def stop(self) -> None:
         """Asks all processes to save and leave; no further one begins."""
