@@ -39,9 +39,27 @@ def main() -> None:
     for name in arms:
         kind_of_arm(name)
     folder = Path(options.comparison.save_dir).resolve()
-    files = RunFiles(str(folder), save="compare", method="compare")
+    save = "report" if options.comparison.report_only else "compare"  # whose lock it takes
+    files = RunFiles(str(folder), save=save, method=save)
     open_log(files.path("log", "txt"))
     plan = Plan(folder)
+    if options.comparison.report_only:
+        if missing := [name for name in arms if name not in plan.arms]:
+            raise ValueError(f"--report_only: {plan.path} has no {', '.join(missing)}")
+    else:
+        settle(plan, arms, options)
+    if options.comparison.plan_only:
+        log.info("the plan is %s; the same command without --plan_only runs it", plan.path)
+        return
+    runs = [run for name in arms for run in runs_of(name, plan, options)]
+    if not options.comparison.report_only:
+        carry_out(runs, plan, options)
+    records = [record_of(run, plan.arms[run.arm].get("planned", {})) for run in runs]
+    report(records, plan, folder)
+
+
+def settle(plan: Plan, arms: Sequence[str], options: Options) -> None:
+    """Refuses what differs from before, and plans the arms that are new."""
     facts, sizes = fixed_facts(options)
     plan.check(**facts)
     if not options.on_cluster:
@@ -50,23 +68,19 @@ def main() -> None:
     plan.threads = plan.threads or options.threads
     new = [name for name in arms if "reason" in plan.arms.get(name, {"reason": "new"})]
     add_arms(plan, new, options, sizes=sizes)
-    if options.comparison.plan_only:
-        log.info("the plan is %s; the same command without --plan_only runs it", plan.path)
-        return
-    runs = [run for name in arms for run in runs_of(name, plan, options)]
+
+
+def carry_out(runs: Sequence[Run], plan: Plan, options: Options) -> None:
+    """Does what is left of the runs."""
+    assert plan.threads is not None
+    left = []
     for run in runs:
         if "reason" in plan.arms[run.arm]:
             write_state(run.folder, {"status": "failed", "reason": plan.arms[run.arm]["reason"]})
-    left = [
-        run
-        for run in runs
-        if read_state(run.folder).get("status") not in FINISHED
-        and "reason" not in plan.arms[run.arm]
-    ]
+        elif read_state(run.folder).get("status") not in FINISHED:
+            left.append(run)
     log.info("%d runs, %d of them to do", len(runs), len(left))
-    do([Execution(run) for run in left], folder, options, threads=plan.threads)
-    records = [record_of(run, plan.arms[run.arm].get("planned", {})) for run in runs]
-    report(records, plan, folder)
+    do([Execution(run) for run in left], plan.path.parent, options, threads=plan.threads)
 
 
 def add_arms(plan: Plan, names: Sequence[str], options: Options, *, sizes: Sizes) -> None:

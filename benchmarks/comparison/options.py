@@ -38,6 +38,9 @@ class ComparisonOptions:
     final_flags: str = flag(str, "", "further flags of all final trainings")
     baseline_flags: str = flag(str, "", "further flags of the baselines")
     plan_only: bool = switch(False, "write plan.json and leave")
+    report_only: bool = switch(
+        False, "write the report of what is there and leave, while others still run, say"
+    )
     save_dir: str = flag(str, "results/compare", "folder for everything")
 
     def arms(self) -> list[str]:

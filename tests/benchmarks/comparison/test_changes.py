@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from generalNAS_tools.runs.run_files import RunFiles
 from tests.benchmarks.comparison.comparisons import compare
 from tests.scripts.runs import Toy
 
@@ -37,6 +38,22 @@ def test_an_edited_plan_is_followed(toy, tmp_path):
     _, lines = compare(toy, tmp_path, methods="darts", seeds=1)
     (search,) = words(lines, "train_genomicDARTS.py")
     assert "--epochs=1" in search
+
+
+def test_a_report_of_what_is_there_runs_nothing(toy, tmp_path):
+    """By other code too, and while the comparison itself runs."""
+    flags = {"methods": "random_average", "seeds": 1}
+    compare(toy, tmp_path, **flags)
+    path = tmp_path / "plan.json"
+    changed = path.read_text().replace('"code version": "', '"code version": "older ')
+    path.write_text(changed)
+    running = RunFiles(str(tmp_path), save="compare", method="compare")
+    records, lines = compare(toy, tmp_path, **flags | {"seeds": 2}, report_only=True)
+    assert [record.status for record in records] == ["done", "missing"]
+    assert (lines, path.read_text()) == ([], changed)
+    with pytest.raises(ValueError, match=r"--report_only: .*plan.json has no random, darts"):
+        compare(toy, tmp_path, methods="random,darts", report_only=True)
+    assert running.owns(running.path("log", "txt"))
 
 
 @pytest.mark.parametrize("what", ["code version", "kind of device"])
