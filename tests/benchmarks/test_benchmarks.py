@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.long
 SMALL = {
     "seq_size": 24,
     "num_targets": 3,

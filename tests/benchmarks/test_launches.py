@@ -7,6 +7,7 @@ from benchmarks.settings import MeasuringOptions, Options
 from generalNAS_tools.runs.frame_options import FrameOptions
 from generalNAS_tools.runs.options import LengthOptions, WeightOptions
 
+pytestmark = pytest.mark.long
 MOST = {
     "supernet weight step": 7_000,
     "supernet alpha step": 7_500,

@@ -35,6 +35,7 @@ def test_an_order_beyond_noise_repeats_and_noise_does_not():
     assert abs(reliability(rng.normal(size=(7, 4000)))["spearman"]) < 0.5
 
 
+@pytest.mark.long
 def test_every_epoch_is_judged_and_a_killed_run_goes_on(toy, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run_here(SCRIPT, toy.sampled(whole, **SMALL)).code == 0

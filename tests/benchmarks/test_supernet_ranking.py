@@ -86,6 +86,7 @@ def has_scores(folder, judge):
     return path.exists() and judge in read(folder)["scores"]
 
 
+@pytest.mark.long
 def test_killed_and_continued(toy, ranked, tmp_path, monkeypatch):
     line = toy.sampled(tmp_path, **SMALL | EPOCHS)
     for judge in ("BONAS running", "alone 1"):

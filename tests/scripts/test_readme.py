@@ -122,6 +122,7 @@ def test_tensorboard_finds_what_the_commands_wrote(toy, results):
     assert "valid_auprc" in told
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", commands(README, "torchrun "))
 def test_a_command_on_several_ranks(command, toy, results):
     _, *line = adapted(command.replace("node=4", "node=2"), toy, results)

@@ -10,6 +10,7 @@ from generalNAS_tools.files.genotype_files import read_genotype
 from tests.benchmarks.comparison.comparisons import compare
 from tests.scripts.runs import Toy
 
+pytestmark = pytest.mark.long
 ARMS = {"methods": "darts,random,random_average,one_architecture", "baselines": "DanQ"}
 
 
