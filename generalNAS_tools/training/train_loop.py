@@ -31,6 +31,7 @@ from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.rhn.cells import SearchRHN
 from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
+from generalNAS_tools.training.captured_step import captured
 from generalNAS_tools.training.epoch_metrics import EpochMetrics, Meter
 from generalNAS_tools.training.metrics import mean_areas
 from generalNAS_tools.training.train_step import Forward, bce_loss, rank_batch, weight_step
@@ -69,6 +70,11 @@ def train_epoch(
     if run.partial is not None:
         start = run.partial["step"]
         meter.load_state_dict(run.partial["meter"])
+    step_weights = captured(
+        lambda batch: weight_step(network, forward, optimizer, batch=batch, options=options),
+        [network, optimizer],
+        options,
+    )
     for step in _with_bar(range(start, steps), f"epoch {epoch + 1}"):
         ranks.seed_others(options.seed, epoch, step)
         batch = rank_batch(split, parts[step], options.device)
@@ -77,7 +83,7 @@ def train_epoch(
             batch = batch._replace(x=torch.where(other, reverse_complement(batch.x), batch.x))
         if before_step is not None:
             before_step(epoch, step, batch)
-        loss, logits = weight_step(network, forward, optimizer, batch=batch, options=options)
+        loss, logits = step_weights(batch)
         meter.update(loss, logits, batch.labels, batch.share)
         if (step + 1) % options.report_freq == 0 and step + 1 < steps:
             run.report_step(step + 1, steps, meter.mean_loss())
@@ -201,13 +207,17 @@ def _passes(
 ) -> Iterator[tuple[Batch, NetworkOutput]]:
     """Forward passes of this rank's batches without gradients; asks after each whether to stop."""
     own = ranks.share(parts)
+
+    def logits(batch: Batch) -> tuple[Tensor, ...]:
+        with options.autocast():
+            return (forward(batch.x).logits,)
+
+    read = captured(logits, [], options)
     with torch.inference_mode():
         for step in _with_bar(range(-(-len(parts) // ranks.count())), name):
             if step < len(own):  # the last ranks may have a batch less, but all ask
                 batch = split.batch(own[step], options.device)
-                with options.autocast():
-                    output = forward(batch.x)
-                yield batch, output
+                yield batch, NetworkOutput(*read(batch), rhn_outputs=None)
             if run is not None:
                 run.stop_if_asked()
 
