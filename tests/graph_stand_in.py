@@ -1,4 +1,4 @@
-"""A CUDA graph's stand-in on the CPU: remembers the work, and does it again into the same results."""
+"""A CUDA graph's stand-in on the CPU: remembers work, and does it again into the same results."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Scripts whose steps are captured, by a stand-in for CUDA's graphs, give what they give without."""
+"""Scripts whose steps are captured, by a stand-in for CUDA graphs, give what they give without."""
 
 import signal
 
