@@ -75,8 +75,10 @@ class SharedTraining:
         """An epoch of one uniformly drawn subnet a step, without the slowness penalty.
 
         There is no validation: each subnet wants BatchNorm statistics of its own, see `score`.
+        Nor is a step captured: it would take a graph, with its memory, for each subnet.
         """
-        loop = replace(self._setup.loop, batch_size=self._rounds.sub_batch_size, beta=0.0)
+        size = self._rounds.sub_batch_size
+        loop = replace(self._setup.loop, batch_size=size, beta=0.0, cuda_graph=False)
         return training_epoch(
             self.supernet,
             lambda x: self._drawn(x),

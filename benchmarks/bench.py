@@ -28,7 +28,9 @@ from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.plain_network import PlainFinalNetwork, take_weights
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.flags import parse_options
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.search_space.edge_masks import full_masks
+from generalNAS_tools.training.captured_step import captured
 from generalNAS_tools.training.optimizers import weight_optimizer
 from generalNAS_tools.training.train_step import bce_loss, weight_step
 from randomSearch_and_Hyperband_Tools.random_genotypes import random_genotype
@@ -157,18 +159,22 @@ def supernet_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
     plain = PlainSupernet(full_masks(), options.frame).to(device).load_from(fast)
     alphas = Alphas(full_masks()).to(device)
 
-    def alpha_fast() -> None:
-        with without_gradients(fast), options.loop(device, amp=options.measuring.amp).autocast():
+    loop = options.loop(device, amp=options.measuring.amp)
+
+    def alpha_fast(batch: Batch) -> tuple[Tensor, ...]:
+        with without_gradients(fast), loop.autocast():
             output = fast(batch.x, alphas.mixing_weights())
-        torch.autograd.grad(bce_loss(output, batch), list(alphas.parameters()))
+        return torch.autograd.grad(bce_loss(output, batch), list(alphas.parameters()))
 
     def alpha_plain() -> None:
         alphas.zero_grad()
         bce_loss(plain(batch.x, alphas.mixing_weights()), batch).backward()
 
+    alpha_step = captured(alpha_fast, [fast], loop)
+    alpha = Pair(alpha_plain, lambda: alpha_step(batch))
     weights = weight_pair(options, plain, fast, batch, alphas=alphas)
 
-    def both(alpha: Callable[[], None], weight: Callable[[], Any]) -> Callable[[], None]:
+    def both(alpha: Callable[[], Any], weight: Callable[[], Any]) -> Callable[[], None]:
         def run() -> None:
             alpha()
             weight()
@@ -177,9 +183,9 @@ def supernet_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
 
     return {
         "supernet weight step": weights,
-        "supernet alpha step": Pair(alpha_plain, alpha_fast),
+        "supernet alpha step": alpha,
         "supernet weight + alpha step": Pair(
-            both(alpha_plain, weights.plain), both(alpha_fast, weights.fast)
+            both(alpha.plain, weights.plain), both(alpha.fast, weights.fast)
         ),
     }
 
@@ -197,19 +203,27 @@ def weight_pair(
     fast_optimizer = weight_optimizer(fast, options.weights)
     plain_optimizer = weight_optimizer(plain, options.weights, fused=False)
 
-    def step(network: nn.Module, optimizer: torch.optim.Optimizer, amp: bool) -> None:
-        network.train()
-        weight_step(
-            network,
-            lambda x: network(x, *inputs),
-            optimizer,
-            batch=batch,
-            options=options.loop(batch.x.device, amp=amp),
+    def step(
+        network: nn.Module, optimizer: torch.optim.Optimizer, loop: LoopOptions
+    ) -> Callable[[], Any]:
+        work = captured(
+            lambda batch: weight_step(
+                network, lambda x: network(x, *inputs), optimizer, batch=batch, options=loop
+            ),
+            [network, optimizer],
+            loop,
         )
 
+        def run() -> None:
+            network.train()
+            work(batch)
+
+        return run
+
+    loop = options.loop(batch.x.device)
     return Pair(
-        lambda: step(plain, plain_optimizer, False),
-        lambda: step(fast, fast_optimizer, options.measuring.amp),
+        step(plain, plain_optimizer, replace(loop, cuda_graph=False)),
+        step(fast, fast_optimizer, replace(loop, amp=options.measuring.amp)),
     )
 
 
@@ -225,15 +239,26 @@ def final_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
     fast = FinalNetwork(genotype, options.frame).to(batch.x.device)
     plain = take_weights(PlainFinalNetwork(genotype, options.frame).to(batch.x.device), fast)
 
-    def infer(network: nn.Module, amp: bool) -> Tensor:
-        network.eval()
-        with torch.inference_mode(), options.loop(batch.x.device, amp=amp).autocast():
-            return network(batch.x).logits
+    def infer(network: nn.Module, loop: LoopOptions) -> Callable[[], Any]:
+        def logits(batch: Batch) -> tuple[Tensor]:
+            with loop.autocast():
+                return (network(batch.x).logits,)
 
+        read = captured(logits, [], loop)
+
+        def run() -> None:
+            network.eval()
+            with torch.inference_mode():
+                read(batch)
+
+        return run
+
+    loop = options.loop(batch.x.device)
     return {
         "final-network step": weight_pair(options, plain, fast, batch),
         "inference, final network": Pair(
-            lambda: infer(plain, False), lambda: infer(fast, options.measuring.amp)
+            infer(plain, replace(loop, cuda_graph=False)),
+            infer(fast, replace(loop, amp=options.measuring.amp)),
         ),
     }
 

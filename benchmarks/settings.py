@@ -56,7 +56,14 @@ class Options:
         weights = self.weights
         size = self.measuring.batch_size
         return LoopOptions(
-            size, 1, 0, device, amp=amp, beta=weights.beta, clipping=weights.clipping
+            size,
+            1,
+            0,
+            device,
+            amp=amp,
+            beta=weights.beta,
+            clipping=weights.clipping,
+            cuda_graph=device.type == "cuda",
         )
 
     def set_up(self) -> torch.device:

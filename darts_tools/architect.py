@@ -14,6 +14,7 @@ from generalNAS_tools.files.checkpoints import random_states, set_random_states
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.loop_options import LoopOptions
+from generalNAS_tools.training.captured_step import Changed, Step, captured
 from generalNAS_tools.training.optimizers import clip_gradients
 from generalNAS_tools.training.train_step import bce_loss, rank_batch, weight_loss
 
@@ -52,15 +53,23 @@ class Architect:
         self.weight_optimizer, self.split, self.options = weight_optimizer, split, options
         self.clip, self.unrolled = clip, unrolled
         self._order = (-1, torch.empty(0))
+        self._of_epoch: Step = self._first_order
 
     def step(self, epoch: int, step: int, train_batch: Batch) -> None:
         """One step of the alphas on the epoch's `step`-th validation batch."""
         batch = self._validation_batch(epoch, step)
         if self.unrolled:
-            gradients = self._unrolled_gradients(train_batch, batch)
+            self._move(self._unrolled_gradients(train_batch, batch))
         else:
-            with without_gradients(self.supernet):
-                gradients = self._alpha_gradients(bce_loss(self._forward(batch), batch), batch)
+            self._of_epoch(batch)
+
+    def _first_order(self, batch: Batch) -> tuple[()]:
+        with without_gradients(self.supernet):
+            loss = bce_loss(self._forward(batch), batch)
+            self._move(self._alpha_gradients(loss, batch))
+        return ()
+
+    def _move(self, gradients: list[Tensor]) -> None:
         for alpha, gradient in zip(self.alphas.parameters(), gradients, strict=True):
             alpha.grad = gradient
         if self.clip is not None:
@@ -73,6 +82,8 @@ class Architect:
         if self._order[0] != epoch:
             order = epoch_indices(count, seed=self.options.seed + 1, epoch=epoch)
             self._order = (epoch, order)
+            changed: Changed = [self.supernet, self.alphas, self.optimizer]
+            self._of_epoch = captured(self._first_order, changed, self.options)
         size = min(self.options.batch_size, count)
         positions = (torch.arange(size) + step * size) % count
         return rank_batch(self.split, self._order[1][positions], self.options.device)

@@ -30,6 +30,7 @@ class LoopOptions:
         batch_statistics: evaluate a supernet by the statistics of batches as large as those it
             trains with, drawn at random.
         rc_augment: read each training sequence on a random strand.
+        cuda_graph: capture steps as CUDA graphs.
     """
 
     batch_size: int
@@ -43,6 +44,7 @@ class LoopOptions:
     validate_every: int | None = 1
     batch_statistics: bool = False
     rc_augment: bool = False
+    cuda_graph: bool = False
 
     @classmethod
     def of(
@@ -67,6 +69,7 @@ class LoopOptions:
             validate_every=run.report_validation if run.validation else None,
             batch_statistics=supernet is not None and supernet.rhn_statistics == "batch",
             rc_augment=data.rc_augment,
+            cuda_graph=run.cuda_graph == "auto" and device.type == "cuda",
         )
 
     def validates(self, epoch: int) -> bool:

@@ -152,6 +152,12 @@ class RunOptions:
         "fuse the RHN's time steps by torch.compile, a minute once; auto: on a GPU",
         choices=["auto", "on", "off"],
     )
+    cuda_graph: str = flag(
+        str,
+        "auto",
+        "capture every kind of step as a CUDA graph; auto: on a GPU",
+        choices=["auto", "off"],
+    )
     tf32: bool = switch(False, "on a GPU, TensorFloat-32 for float32 products and convolutions")
     report_freq: int = flag(whole(1, point=True), 1000, "steps between progress lines")
     validation: bool = switch(True, "validate during training")

@@ -31,6 +31,7 @@ from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.rhn.cells import SearchRHN
 from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
+from generalNAS_tools.training.captured_step import captured
 from generalNAS_tools.training.epoch_metrics import EpochMetrics, Meter
 from generalNAS_tools.training.metrics import mean_areas
 from generalNAS_tools.training.train_step import Forward, bce_loss, rank_batch, weight_step
@@ -59,25 +60,25 @@ def train_epoch(
     """
     network.train()
     epoch = run.begin_epoch()
-    order = epoch_indices(split.num_sequences, seed=options.seed, epoch=epoch)
-    parts = batches(order, options.batch_size, drop_last=True)[: options.num_steps]
+    parts, strands = _order(split, options, epoch)
     steps = len(parts)
-    strands = None
-    if options.rc_augment:
-        strands = random_strands(split.num_sequences, seed=options.seed, epoch=epoch)
     meter, start = Meter(split.num_targets, options.device), 0
     if run.partial is not None:
         start = run.partial["step"]
         meter.load_state_dict(run.partial["meter"])
+    step_weights = captured(
+        lambda batch: weight_step(network, forward, optimizer, batch=batch, options=options),
+        [network, optimizer],
+        options,
+    )
     for step in _with_bar(range(start, steps), f"epoch {epoch + 1}"):
         ranks.seed_others(options.seed, epoch, step)
         batch = rank_batch(split, parts[step], options.device)
         if strands is not None:
-            other = strands[ranks.share(parts[step])].to(options.device)[:, None, None]
-            batch = batch._replace(x=torch.where(other, reverse_complement(batch.x), batch.x))
+            batch = _on_strands(batch, strands[ranks.share(parts[step])])
         if before_step is not None:
             before_step(epoch, step, batch)
-        loss, logits = weight_step(network, forward, optimizer, batch=batch, options=options)
+        loss, logits = step_weights(batch)
         meter.update(loss, logits, batch.labels, batch.share)
         if (step + 1) % options.report_freq == 0 and step + 1 < steps:
             run.report_step(step + 1, steps, meter.mean_loss())
@@ -85,6 +86,22 @@ def train_epoch(
     ranks.copy_first([buffer for buffer in network.buffers() if buffer.is_floating_point()])
     take_first_random_states(options.device)
     return meter.figures()
+
+
+def _order(
+    split: PackedSplit, options: LoopOptions, epoch: int
+) -> tuple[Sequence[Tensor], Tensor | None]:
+    """The numbers of an epoch's sequences batch by batch, and which of all to read reversed."""
+    drawn = {"seed": options.seed, "epoch": epoch}
+    order = epoch_indices(split.num_sequences, **drawn)
+    parts = batches(order, options.batch_size, drop_last=True)[: options.num_steps]
+    return parts, random_strands(split.num_sequences, **drawn) if options.rc_augment else None
+
+
+def _on_strands(batch: Batch, other: Tensor) -> Batch:
+    """The batch with the sequences that are marked read on their other strand."""
+    other = other.to(batch.x.device)[:, None, None]
+    return batch._replace(x=torch.where(other, reverse_complement(batch.x), batch.x))
 
 
 def evaluate(
@@ -201,13 +218,17 @@ def _passes(
 ) -> Iterator[tuple[Batch, NetworkOutput]]:
     """Forward passes of this rank's batches without gradients; asks after each whether to stop."""
     own = ranks.share(parts)
+
+    def logits(batch: Batch) -> tuple[Tensor, ...]:
+        with options.autocast():
+            return (forward(batch.x).logits,)
+
+    read = captured(logits, [], options)
     with torch.inference_mode():
         for step in _with_bar(range(-(-len(parts) // ranks.count())), name):
             if step < len(own):  # the last ranks may have a batch less, but all ask
                 batch = split.batch(own[step], options.device)
-                with options.autocast():
-                    output = forward(batch.x)
-                yield batch, output
+                yield batch, NetworkOutput(read(batch)[0], None)
             if run is not None:
                 run.stop_if_asked()
 

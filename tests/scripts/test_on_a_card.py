@@ -124,6 +124,21 @@ def test_an_epoch_trains_as_on_the_cpu(name, device, tmp_path, monkeypatch):
     assert there == pytest.approx(here, rel=1e-3)
 
 
+@pytest.mark.parametrize("name", ["darts", "dep_darts", "osp", "bonas", "final", "deepsea_adamw"])
+@pytest.mark.parametrize("device", [pytest.param("cuda", marks=ON_CARD)])
+def test_captured_steps_do_what_plain_ones_do(name, device, tmp_path, monkeypatch):
+    losses, memory = [], []
+    for mode in ("off", "auto", "auto"):
+        run = on(name, device, monkeypatch)
+        run = run._replace(flags=run.flags | {"cuda_graph": mode})
+        losses.append(first_loss(run, tmp_path / f"{len(losses)}"))
+        torch.cuda.empty_cache()
+        memory.append(torch.cuda.memory_reserved())
+        assert "--cuda_graph" not in (tmp_path / f"{len(memory) - 1}/run/log-a.txt").read_text()
+    assert losses[1] == losses[2] == pytest.approx(losses[0], rel=1e-5)
+    assert memory[2] <= memory[1] + 2**24
+
+
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=ON_CARD)])
 def test_a_run_of_a_card_is_refused_on_the_cpu(device, tmp_path, monkeypatch):
     run = on("darts", device, monkeypatch)

@@ -1,0 +1,141 @@
+"""Steps captured as a CUDA graph: thousands of kernels for the price of one launch.
+
+What a step does must not change between its calls but for the batch. So a step is captured anew
+for every epoch, whose learning rates and dropout rates are numbers within the graph: some steps
+more an epoch, and neither rates nor masks have to be tensors.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from generalNAS_tools.data.deepsea_data import Batch
+from generalNAS_tools.files import ranks
+from generalNAS_tools.files.checkpoints import random_states, set_random_states
+from generalNAS_tools.runs.loop_options import LoopOptions
+
+log = logging.getLogger(__name__)
+
+Step = Callable[[Batch], tuple[Tensor, ...]]
+Changed = Sequence[nn.Module | torch.optim.Optimizer]
+State = tuple[dict[Any, Tensor], dict[str, Any]]
+
+_WARM_UP = 3
+"""Steps before a capture, in which libraries choose their kernels and allocate what they keep."""
+
+
+class CudaGraph:
+    """A graph of a device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def record(self, work: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """Works some times, then captures the work, which this doesn't do; gives its results."""
+        with torch.cuda.device(self._device):
+            main, side = torch.cuda.current_stream(), torch.cuda.Stream()
+            side.wait_stream(main)
+            with torch.cuda.stream(side):
+                for _ in range(_WARM_UP):
+                    work()
+            main.wait_stream(side)
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                return work()
+
+    def replay(self) -> None:
+        """Does what was captured; the results are where they were."""
+        self._graph.replay()
+
+
+class _Off:
+    """Of this process, once a capture failed; another would fail too."""
+
+    reason = ""
+
+
+def captured(step: Step, changed: Changed, options: LoopOptions) -> Step:
+    """A step for many batches of one epoch: as a graph where --cuda_graph says so, or as it is.
+
+    Args:
+        step: changes nothing but `changed` and random states; reads nothing of the host.
+        changed: networks and optimizers.
+        options: the device, and whether to capture.
+    """
+    if not options.cuda_graph or ranks.count() > 1 or _Off.reason:
+        return step
+    for optimizer in changed if options.device.type == "cuda" else ():
+        for group in getattr(optimizer, "param_groups", ()):
+            if "capturable" in group:  # Adam: counts its steps there
+                group["capturable"] = True
+    return _Captured(step, changed, options.device)
+
+
+class _Captured:
+    """A step that is captured when it meets its first batch.
+
+    Warm-up, capture and check start from the same state and are undone, so that every step that
+    counts is a replay, whether a run was interrupted or not.
+    """
+
+    def __init__(self, step: Step, changed: Changed, device: torch.device) -> None:
+        self._step, self._changed, self._device = step, changed, device
+        self._graph: CudaGraph | None = None
+        self._batch: Batch | None = None
+        self._results: tuple[Tensor, ...] = ()
+
+    def __call__(self, batch: Batch) -> tuple[Tensor, ...]:
+        """The step's results, which stay as they are in later steps."""
+        if self._batch is None and not _Off.reason:
+            self._batch = Batch(batch.x.clone(), batch.labels.clone(), batch.share)
+            self._capture()
+        static = self._batch
+        if self._graph is None or static is None or static.x.shape != batch.x.shape:
+            return self._step(batch)
+        static.x.copy_(batch.x)
+        static.labels.copy_(batch.labels)
+        self._graph.replay()
+        return tuple(result.clone() for result in self._results)
+
+    def _capture(self) -> None:
+        """Captures the step; where that fails or gives other numbers, one line says so."""
+        batch, before = self._batch, self._state()
+        assert batch is not None
+        try:
+            graph = CudaGraph(self._device)
+            self._results = graph.record(lambda: self._step(batch))
+            self._put_back(before)
+            expected = [*self._step(batch), *(tensor.clone() for _, tensor in self._tensors())]
+            self._put_back(before)
+            graph.replay()
+            found = [*self._results, *(tensor for _, tensor in self._tensors())]
+            torch.testing.assert_close(found, expected, equal_nan=True)
+            self._graph = graph
+        except Exception as error:  # a driver may fail in any way
+            _Off.reason = f"{error}".strip().partition("\n")[0] or type(error).__name__
+            log.warning("--cuda_graph: left out, a step can't be captured (%s)", _Off.reason)
+        self._put_back(before)
+
+    def _tensors(self) -> Iterator[tuple[Any, Tensor]]:
+        """All that a step may change: weights, buffers, and what optimizers keep; by some key."""
+        for each in self._changed:
+            if isinstance(each, nn.Module):
+                for named in (each.named_parameters(), each.named_buffers()):
+                    yield from (((each, name), tensor.detach()) for name, tensor in named)
+            else:
+                for weight, kept in each.state.items():
+                    pairs = (((weight, name), value) for name, value in kept.items())
+                    yield from (pair for pair in pairs if isinstance(pair[1], Tensor))
+
+    def _state(self) -> State:
+        return {key: tensor.clone() for key, tensor in self._tensors()}, random_states(self._device)
+
+    def _put_back(self, state: State) -> None:
+        """What wasn't there before becomes zero, as optimizers start: the same first step."""
+        tensors, random = state
+        for key, tensor in self._tensors():
+            tensor.copy_(tensors[key]) if key in tensors else tensor.zero_()
+        set_random_states(random, self._device)

@@ -1,0 +1,151 @@
+"""Captured steps by a stand-in for CUDA's graphs; tests/scripts/test_on_a_card.py has real ones."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from generalNAS_tools.data.deepsea_data import Batch
+from generalNAS_tools.runs.loop_options import LoopOptions
+from generalNAS_tools.training import captured_step
+from generalNAS_tools.training.captured_step import captured
+from tests.graph_stand_in import StandIn, capture_here
+
+OPTIONS = LoopOptions(4, 1, 0, torch.device("cpu"), cuda_graph=True)
+OPTIMIZERS = {
+    "sgd": lambda weights: torch.optim.SGD(weights, 0.1, momentum=0.9, fused=True),
+    "adamw": lambda weights: torch.optim.AdamW(weights, 0.1, fused=True),
+    "adam": lambda weights: torch.optim.Adam(weights, 0.1),
+    "rmsprop": lambda weights: torch.optim.RMSprop(weights, 0.1, momentum=0.5),
+}
+
+
+class Training:
+    """A small network with dropout and BatchNorm, and how it is trained."""
+
+    def __init__(self, optimizer="sgd"):
+        torch.manual_seed(0)
+        self.network = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Dropout(), nn.ReLU())
+        self.optimizer = OPTIMIZERS[optimizer](self.network.parameters())
+        self.calls = 0
+
+    def step(self, batch):
+        self.calls += 1
+        output = self.network(batch.x)
+        loss = (output - batch.labels).square().mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach(), output.detach()
+
+    def captured(self, options=OPTIONS):
+        return captured(self.step, [self.network, self.optimizer], options)
+
+    def state(self):
+        kept = [v for state in self.optimizer.state.values() for v in state.values()]
+        tensors = [*self.network.state_dict().values(), *kept, torch.get_rng_state()]
+        return [tensor.clone() for tensor in tensors if isinstance(tensor, torch.Tensor)]
+
+
+def batches(sizes=(4, 4, 4, 3, 4)):
+    draw = torch.Generator().manual_seed(1)
+    sizes = [(size, torch.rand(size, 6, generator=draw)) for size in sizes]
+    return [Batch(x, torch.rand(size, 5, generator=draw)) for size, x in sizes]
+
+
+def same(found, expected):
+    return len(found) == len(expected) and all(map(torch.equal, found, expected))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_replays_are_the_steps_themselves(optimizer, monkeypatch):
+    """Warm-up, capture and check leave nothing; a batch of another size is not captured."""
+    graph = capture_here(monkeypatch)
+    alone, replayed = Training(optimizer), Training(optimizer)
+    expected = [alone.step(batch) for batch in batches()]
+    last = alone.state()
+    torch.manual_seed(0)
+    replayed = Training(optimizer)
+    step = replayed.captured()
+    found = [step(batch) for batch in batches()]
+    assert all(map(same, found, expected))
+    assert same(replayed.state(), last)
+    assert (graph.made, graph.replays) == (1, 1 + 4)
+
+
+def test_every_epoch_is_captured_anew(monkeypatch):
+    """Rates are numbers of the graph: a lower one is seen."""
+    graph = capture_here(monkeypatch)
+    alone, replayed = Training(), Training()
+    for training in (alone, replayed):
+        torch.manual_seed(0)
+        for rate in (0.1, 0.01):
+            training.optimizer.param_groups[0]["lr"] = rate
+            step = training.step if training is alone else training.captured()
+            for batch in batches((4, 4)):
+                step(batch)
+    assert same(replayed.state(), alone.state())
+    assert graph.made == 2
+
+
+class Failing(StandIn):
+    def record(self, work):
+        super().record(work)
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+
+class Wrong(StandIn):
+    def replay(self):
+        super().replay()
+        self._results[0].add_(1)
+
+
+class Forgetful(StandIn):
+    """Gives the right results, but changes nothing."""
+
+    def record(self, work):
+        self._memory = super().record(work)
+        return self._memory
+
+    def replay(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("graph", "reason"),
+    [
+        (Failing, "operation not permitted when stream is capturing)"),
+        (Wrong, "not close!"),
+        (Forgetful, "not close!"),
+    ],
+)
+def test_what_can_not_be_captured_is_done_as_it_is(graph, reason, monkeypatch, caplog):
+    capture_here(monkeypatch, graph)
+    alone = Training()
+    expected = [alone.step(batch) for batch in batches()]
+    last = alone.state()
+    replayed = Training()
+    found = [step(batch) for step in [replayed.captured()] for batch in batches()]
+    assert all(map(same, found, expected))
+    assert same(replayed.state(), last)
+    (line,) = caplog.messages
+    assert line.startswith("--cuda_graph: left out, a step can't be captured (")
+    assert reason in line
+    assert "\n" not in line
+    assert replayed.captured() == replayed.step  # nor is it tried again
+
+
+def test_several_ranks_or_off_capture_nothing(monkeypatch):
+    capture_here(monkeypatch)
+    training = Training()
+    assert training.captured(replace(OPTIONS, cuda_graph=False)) == training.step
+    monkeypatch.setattr(captured_step.ranks, "count", lambda: 2)
+    assert training.captured() == training.step
+
+
+def test_adam_counts_its_steps_on_the_device(monkeypatch):
+    capture_here(monkeypatch)
+    training = Training("adam")
+    training.captured(replace(OPTIONS, device=torch.device("cuda")))
+    assert training.optimizer.param_groups[0]["capturable"]
