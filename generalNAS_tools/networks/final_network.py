@@ -1,5 +1,7 @@
 """The final network: one genotype's operations, trained from scratch."""
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from generalNAS_tools.networks.cnn.cells import FinalCell
@@ -9,13 +11,17 @@ from generalNAS_tools.search_space.genotypes import Genotype
 
 
 class FinalNetwork(nn.Module):
-    """A network with exactly the operations of a genotype.
+    """A network with exactly the operations of a genotype, made of the parts named here.
 
     Args:
         genotype: the architecture.
         options: its frame.
         drop_path: probability at which a path is dropped per sequence, while training.
     """
+
+    cell: ClassVar[type[nn.Module]] = FinalCell
+    rhn: ClassVar[type[nn.Module]] = FinalRHN
+    frame: ClassVar[type[Network]] = Network
 
     def __init__(
         self, genotype: Genotype, options: NetworkOptions, *, drop_path: float = 0.0
@@ -24,16 +30,11 @@ class FinalNetwork(nn.Module):
         self.drop_path = drop_path
         shapes = cell_shapes(options.init_channels, options.layers)
         cells = [
-            FinalCell(genotype.reduce if shape.is_reduction else genotype.normal, **shape._asdict())
+            self.cell(genotype.reduce if shape.is_reduction else genotype.normal, **shape._asdict())
             for shape in shapes
         ]
-        rhn = FinalRHN(
-            4 * shapes[-1].channels,
-            genotype.rnn,
-            dropoutx=options.dropoutx,
-            dropouth=options.dropouth,
-        )
-        self.network = Network(cells, rhn, options=options)
+        rhn = self.rhn(4 * shapes[-1].channels, genotype.rnn, **options.rhn_dropout)
+        self.network = self.frame(cells, rhn, options=options)
 
     def forward(self, x: Tensor) -> NetworkOutput:
         """Logits and RHN outputs of one-hot DNA `x`, (B, 4, L)."""

@@ -54,6 +54,11 @@ class NetworkOptions:
     dropouth: float = 0.05
     head_dropout: float = 0.1
 
+    @property
+    def rhn_dropout(self) -> dict[str, float]:
+        """The RHN's rates of dropout, by its arguments."""
+        return {"dropoutx": self.dropoutx, "dropouth": self.dropouth}
+
     def check_memory(self, copies: int = 1) -> None:
         """Checks that the weights of RHN and head alone fit into this machine's memory.
 

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from generalNAS_tools.networks.cnn.operations import IDENTITY, PARTS, POOL_KERNEL, POOLS, Part
-from generalNAS_tools.networks.frame import Network, NetworkOptions, NetworkOutput, cell_shapes
+from generalNAS_tools.networks.final_network import FinalNetwork
+from generalNAS_tools.networks.frame import Network, NetworkOutput
 from generalNAS_tools.networks.rhn.cells import RHN
-from generalNAS_tools.search_space.genotypes import CNN_INPUTS, EDGES_PER_CNN_NODE, Gene, Genotype
+from generalNAS_tools.search_space.genotypes import CNN_INPUTS, EDGES_PER_CNN_NODE, Gene
 
 
 def plain_operation(name: str, channels: int, *, stride: int) -> nn.Module:
@@ -133,23 +134,10 @@ class PlainFrame(Network):
         return self.stem(x)
 
 
-class PlainFinalNetwork(nn.Module):
+class PlainFinalNetwork(FinalNetwork):
     """The plain form of `FinalNetwork`; `take_weights` gives it the weights of one."""
 
-    def __init__(self, genotype: Genotype, options: NetworkOptions) -> None:
-        super().__init__()
-        shapes = cell_shapes(options.init_channels, options.layers)
-        cells = [
-            PlainCell(genotype.reduce if shape.is_reduction else genotype.normal, **shape._asdict())
-            for shape in shapes
-        ]
-        rhn = PlainRHN(
-            4 * shapes[-1].channels,
-            genotype.rnn,
-            dropoutx=options.dropoutx,
-            dropouth=options.dropouth,
-        )
-        self.network = PlainFrame(cells, rhn, options=options)
+    cell, rhn, frame = PlainCell, PlainRHN, PlainFrame
 
     def forward(self, x: Tensor) -> NetworkOutput:
         """Logits and RHN outputs of one-hot DNA `x`, (B, 4, L)."""

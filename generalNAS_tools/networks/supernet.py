@@ -23,12 +23,7 @@ class Supernet(nn.Module):
             SearchCell(masks.reduce if shape.is_reduction else masks.normal, **shape._asdict())
             for shape in self.shapes
         ]
-        rhn = SearchRHN(
-            4 * self.shapes[-1].channels,
-            masks.rnn,
-            dropoutx=options.dropoutx,
-            dropouth=options.dropouth,
-        )
+        rhn = SearchRHN(4 * self.shapes[-1].channels, masks.rnn, **options.rhn_dropout)
         self.network = Network(cells, rhn, options=options)
 
     def forward(
