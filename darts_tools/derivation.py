@@ -8,12 +8,12 @@ import logging
 import numpy as np
 
 from darts_tools.alphas import EdgeWeights, FloatArray
-from generalNAS_tools.search_space.edge_masks import CNN_EDGES, RHN_EDGES, Edge, edges_of_node
+from generalNAS_tools.search_space.edge_masks import edges_of_node
 from generalNAS_tools.search_space.genotypes import (
+    CELL_KINDS,
     CNN_PRIMITIVES,
-    EDGES_PER_CNN_NODE,
     NONE,
-    RHN_PRIMITIVES,
+    CellKind,
     Gene,
     Genotype,
 )
@@ -36,11 +36,7 @@ def derive_genotype(weights: EdgeWeights) -> Genotype:
     Per CNN node the two strongest edges in falling order, per RHN node the strongest one, each
     with its best non-`none` primitive. Ties go to the lower state and the lower primitive.
     """
-    return Genotype.of(
-        _derive_cell(weights.normal, CNN_EDGES, CNN_PRIMITIVES, EDGES_PER_CNN_NODE),
-        _derive_cell(weights.reduce, CNN_EDGES, CNN_PRIMITIVES, EDGES_PER_CNN_NODE),
-        _derive_cell(weights.rnn, RHN_EDGES, RHN_PRIMITIVES, 1),
-    )
+    return Genotype.of(*map(_derive_cell, weights, CELL_KINDS.values()))
 
 
 def count_skips(genotype: Genotype) -> int:
@@ -59,13 +55,12 @@ def warn_if_collapsed(genotype: Genotype) -> None:
         )
 
 
-def _derive_cell(
-    weights: FloatArray, edges: tuple[Edge, ...], primitives: tuple[str, ...], per_node: int
-) -> list[Gene]:
+def _derive_cell(weights: FloatArray, kind: CellKind) -> list[Gene]:
     strengths = edge_strengths(weights)
     best = weights[:, NONE + 1 :].argmax(axis=1)
     genes: list[Gene] = []
-    for node in range(edges[-1].node + 1):
-        ranked = sorted(edges_of_node(edges, node), key=lambda edge: -strengths[edge])
-        genes += [(primitives[NONE + 1 + best[e]], edges[e].state) for e in ranked[:per_node]]
+    for node in range(kind.nodes):
+        ranked = sorted(edges_of_node(kind.edges, node), key=lambda edge: -strengths[edge])
+        for e in ranked[: kind.edges_per_node]:
+            genes.append((kind.primitives[NONE + 1 + best[e]], kind.edges[e].state))
     return genes

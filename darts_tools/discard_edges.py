@@ -6,7 +6,8 @@ from itertools import pairwise
 from darts_tools.alphas import EdgeWeights
 from darts_tools.derivation import edge_strengths
 from darts_tools.stages import strongest_edges
-from generalNAS_tools.search_space.edge_masks import CNN_EDGES, RHN_EDGES, Masks
+from generalNAS_tools.search_space.edge_masks import Masks
+from generalNAS_tools.search_space.genotypes import CELL_KINDS
 
 
 def discard_edges(masks: Masks, weights: EdgeWeights, *, cnn_edges: int, rnn_edges: int) -> Masks:
@@ -19,15 +20,12 @@ def discard_edges(masks: Masks, weights: EdgeWeights, *, cnn_edges: int, rnn_edg
         cnn_edges: edges that survive on each node of the normal and of the reduction cell.
         rnn_edges: edges that survive on each node of the RHN.
     """
-    cells = (
-        (masks.normal, weights.normal, CNN_EDGES, cnn_edges),
-        (masks.reduce, weights.reduce, CNN_EDGES, cnn_edges),
-        (masks.rnn, weights.rnn, RHN_EDGES, rnn_edges),
-    )
+    kept = (cnn_edges, cnn_edges, rnn_edges)
+    cells = zip(masks, weights, CELL_KINDS.values(), kept, strict=True)
     return Masks(
         *(
-            mask & strongest_edges(edge_strengths(cell), edges, per_node)[:, None]
-            for mask, cell, edges, per_node in cells
+            mask & strongest_edges(edge_strengths(cell), kind.edges, per_node)[:, None]
+            for mask, cell, kind, per_node in cells
         )
     )
 

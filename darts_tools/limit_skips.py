@@ -6,11 +6,11 @@ from darts_tools.alphas import EdgeWeights, FloatArray
 from darts_tools.derivation import SKIP, count_skips
 from darts_tools.stages import final_genotype, final_mask
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES, BoolArray, Masks, edges_of_node
-from generalNAS_tools.search_space.genotypes import CNN_NODES, EDGES_PER_CNN_NODE, NONE, Genotype
+from generalNAS_tools.search_space.genotypes import CNN_CELL, EDGES_PER_CNN_NODE, NONE, Genotype
 
 logger = logging.getLogger(__name__)
 
-MAX_SKIPS = CNN_NODES * EDGES_PER_CNN_NODE
+MAX_SKIPS = CNN_CELL.operations
 
 
 def limit_skips(masks: Masks, weights: EdgeWeights) -> dict[int, Genotype]:
@@ -44,7 +44,7 @@ def limit_skips(masks: Masks, weights: EdgeWeights) -> dict[int, Genotype]:
 
 def _weakest_skip(mask: BoolArray, weights: FloatArray) -> int | None:
     """The edge of the weakest chosen skip that its node can do without; None if there is none."""
-    chosen = final_mask(mask, weights, CNN_EDGES, EDGES_PER_CNN_NODE)[:, SKIP]
+    chosen = final_mask(mask, weights, CNN_CELL)[:, SKIP]
     replaceable = [e for e, is_skip in enumerate(chosen) if is_skip and _is_replaceable(mask, e)]
     return min(replaceable, key=lambda edge: weights[edge, SKIP], default=None)
 

@@ -12,15 +12,13 @@ import numpy as np
 from darts_tools.alphas import EdgeWeights, FloatArray
 from darts_tools.derivation import edge_strengths
 from generalNAS_tools.search_space.edge_masks import (
-    CNN_EDGES,
-    RHN_EDGES,
     BoolArray,
     Edge,
     Masks,
     edges_of_node,
     genotype_from_masks,
 )
-from generalNAS_tools.search_space.genotypes import EDGES_PER_CNN_NODE, NONE, Genotype
+from generalNAS_tools.search_space.genotypes import CELL_KINDS, NONE, CellKind, Genotype
 
 Value = TypeVar("Value")
 
@@ -104,23 +102,15 @@ def final_genotype(masks: Masks, weights: EdgeWeights) -> Genotype:
     Raises:
         ValueError: a node has too few edges with an operation.
     """
-    return genotype_from_masks(
-        Masks(
-            final_mask(masks.normal, weights.normal, CNN_EDGES, EDGES_PER_CNN_NODE),
-            final_mask(masks.reduce, weights.reduce, CNN_EDGES, EDGES_PER_CNN_NODE),
-            final_mask(masks.rnn, weights.rnn, RHN_EDGES, 1),
-        )
-    )
+    return genotype_from_masks(Masks(*map(final_mask, masks, weights, CELL_KINDS.values())))
 
 
-def final_mask(
-    mask: BoolArray, weights: FloatArray, edges: tuple[Edge, ...], per_node: int
-) -> BoolArray:
-    """One cell's mask with one primitive on each of the `per_node` best edges of every node."""
+def final_mask(mask: BoolArray, weights: FloatArray, kind: CellKind) -> BoolArray:
+    """One cell's mask with one primitive on each of the best edges of every node."""
     best = keep_strongest(mask, weights, 1, none_first=True)
     best[:, NONE] = False
     strengths = edge_strengths(np.where(mask, weights, -np.inf))
-    return best & strongest_edges(strengths, edges, per_node)[:, None]
+    return best & strongest_edges(strengths, kind.edges, kind.edges_per_node)[:, None]
 
 
 def strongest_edges(strengths: FloatArray, edges: tuple[Edge, ...], per_node: int) -> BoolArray:

@@ -1,6 +1,6 @@
 """The options of a searched network's frame, bounded by what memory holds."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from generalNAS_tools.networks.frame import MAX_LAYERS, NetworkOptions
@@ -31,14 +31,6 @@ class FrameOptions:
         Raises:
             ValueError: memory can't hold such a network.
         """
-        options = NetworkOptions(
-            seq_size,
-            num_targets,
-            self.init_channels,
-            self.layers,
-            self.dropoutx,
-            self.dropouth,
-            self.head_dropout,
-        )
+        options = NetworkOptions(seq_size, num_targets, **asdict(self))
         options.check_memory(_TRAINING_COPIES)
         return options

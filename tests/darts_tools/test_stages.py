@@ -13,6 +13,7 @@ from darts_tools.stages import (
     strongest_edges,
 )
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES, Masks, edges_of_node, full_masks
+from generalNAS_tools.search_space.genotypes import CNN_CELL
 from tests.darts_tools.stage_cases import (
     CASES,
     KEPT_CNN,
@@ -97,7 +98,7 @@ def test_final_mask_passes_over_inactive_edges():
     node = edges_of_node(CNN_EDGES, 3)
     mask[node[0]] = mask[node[3]] = False
     mask[node[1], 1:] = False  # nothing but `none`
-    final = final_mask(mask, weights, CNN_EDGES, 2)
+    final = final_mask(mask, weights, CNN_CELL)
     assert np.flatnonzero(final[node].any(axis=1)).tolist() == [2, 4]
 
 
