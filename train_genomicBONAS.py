@@ -18,7 +18,7 @@ from BO_tools.shared_training import SharedTraining
 from BO_tools.start_archive import continue_archive, read_inherited, start_archive
 from BO_tools.surrogate import fit_surrogate
 from generalNAS_tools.pictures.pictures import draw_curves, draw_genotype
-from generalNAS_tools.runs.command import Setup, run_command, set_up_search
+from generalNAS_tools.runs.command import Setup, run_command, set_up
 from generalNAS_tools.runs.criterion import CRITERIA
 from generalNAS_tools.runs.flags import parse_options
 from generalNAS_tools.search_space.genotypes import parse_genotype
@@ -46,7 +46,7 @@ def main() -> None:
     options.check()
     rounds, epochs = options.rounds, options.length.epochs
     inherited = read_inherited(rounds.archive, options.score.criterion)
-    setup = set_up_search(options, "bonas", supernet=options.supernet)
+    setup = set_up(options, "bonas", supernet=options.supernet)
     run, report = setup.run, QualityReport()
     archive = start_archive(run, inherited, initial=rounds.initial, restart=options.run.restart)
     iterations = range(0 if rounds.initial else 1, rounds.iterations + 1)

@@ -14,7 +14,7 @@ from darts_tools.stage_options import StagedOptions, staged_rule
 from darts_tools.staged_result import write_staged_result
 from darts_tools.stages import drop_primitives, final_genotype
 from generalNAS_tools.networks.supernet import Supernet, inherit_weights
-from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.runs.flags import parse_options
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
 
@@ -24,7 +24,7 @@ def main() -> None:
     lengths = {"epochs": (25, 15, 15), "frozen_epochs": (15, 3, 3), "dropout_rate": (0.1,)}
     options = parse_options(StagedOptions, __doc__, save_dir="results/cwp_search", **lengths)
     plans, rule = options.stages.plans(), staged_rule(options.weights)
-    setup = set_up_search(options, "cwp_darts", supernet=options.supernet)
+    setup = set_up(options, "cwp_darts", supernet=options.supernet)
     run, masks, history = setup.run, full_masks(), AlphaHistory()
     run.clock.total_epochs = sum(plan.epochs for plan in plans)
     before: SearchStage | None = None

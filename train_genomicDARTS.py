@@ -14,7 +14,7 @@ from darts_tools.alphas import Alphas
 from darts_tools.derivation import derive_genotype, warn_if_collapsed
 from darts_tools.search_stage import AlphaRule, DifferentiableOptions, search_epoch, start_stage
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.runs.flags import flag, parse_options, switch, whole
 from generalNAS_tools.runs.options import LengthOptions
 from generalNAS_tools.search_space.edge_masks import full_masks
@@ -47,7 +47,7 @@ def main() -> None:
     epochs, frozen_epochs = options.length.epochs, options.search.frozen_epochs
     if options.search.unrolled and options.weights.optimizer != "sgd":
         raise ValueError("--unrolled: its lookahead is a step of SGD; expected --optimizer=sgd")
-    setup = set_up_search(options, "darts", supernet=options.supernet)
+    setup = set_up(options, "darts", supernet=options.supernet)
     run, history = setup.run, AlphaHistory()
     run.clock.total_epochs = epochs
     supernet, alphas = Supernet(full_masks(), setup.network), Alphas(full_masks())

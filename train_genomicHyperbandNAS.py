@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from generalNAS_tools.pictures.pictures import draw_genotype
-from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.runs.flags import flag, parse_options, whole
 from randomSearch_and_Hyperband_Tools.candidate_turns import CandidateTurns
 from randomSearch_and_Hyperband_Tools.halving import MAX_RUNGS, hyperband_plans, plan_epochs
@@ -47,7 +47,7 @@ def main() -> None:
     plans = hyperband_plans(options.sampling.num_samples, **asdict(options.halving))
     starts = np.cumsum([0, *(plan[0].candidates for plan in plans)]).tolist()
     genotypes = distinct_genotypes(np.random.default_rng(options.run.seed), starts[-1])
-    setup = set_up_search(options, "hb", elsewhere=options.elsewhere)
+    setup = set_up(options, "hb", elsewhere=options.elsewhere)
     run, scores = setup.run, Scores(options.score.criterion)
     turns = CandidateTurns(genotypes, scores, setup, options)
     run.clock.total_epochs = sum(map(plan_epochs, plans))

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from generalNAS_tools.pictures.pictures import draw_curves, draw_genotype
-from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.runs.flags import flag, parse_options, real, whole
 from generalNAS_tools.runs.options import SupernetOptions, TrainingOptions
 from generalNAS_tools.search_space.edge_masks import Masks, genotype_from_masks
@@ -63,7 +63,7 @@ def main() -> None:
     rounds, seed = options.rounds, options.run.seed
     num_rounds = planned_rounds(rounds.num_init_archs, rounds.num_ops)
     start = masks = initial_masks(np.random.default_rng(seed), rounds.num_init_archs)
-    setup = set_up_search(options, "osp", supernet=options.supernet)
+    setup = set_up(options, "osp", supernet=options.supernet)
     run, history = setup.run, RemovalHistory()
     run.clock.total_epochs = rounds.pretrain_epochs + num_rounds * rounds.budget
     decay = {"cnn_lr_decay": rounds.cnn_lr_decay, "rhn_lr_decay": rounds.rhn_lr_decay}

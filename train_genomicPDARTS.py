@@ -14,7 +14,7 @@ from darts_tools.stage_options import StagedOptions, staged_rule
 from darts_tools.staged_result import write_staged_result
 from darts_tools.stages import drop_primitives, final_genotype
 from generalNAS_tools.networks.supernet import Supernet
-from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.runs.flags import parse_options
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
 
@@ -23,7 +23,7 @@ def main() -> None:
     """Searches and writes the genotype."""
     options = parse_options(StagedOptions, __doc__, save_dir="results/pdarts_search")
     plans, rule = options.stages.plans(), staged_rule(options.weights)
-    setup = set_up_search(options, "pdarts", supernet=options.supernet)
+    setup = set_up(options, "pdarts", supernet=options.supernet)
     run, masks, history = setup.run, full_masks(), AlphaHistory()
     run.clock.total_epochs = sum(plan.epochs for plan in plans)
 

@@ -8,7 +8,7 @@ epochs this is the arm that every search should beat (Li & Talwalkar, UAI 2019).
 import numpy as np
 
 from generalNAS_tools.pictures.pictures import draw_genotype
-from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.runs.flags import parse_options
 from randomSearch_and_Hyperband_Tools.candidate_turns import CandidateTurns
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
@@ -23,7 +23,7 @@ def main() -> None:
     epochs = options.length.epochs
     rng = np.random.default_rng(options.run.seed)
     genotypes = distinct_genotypes(rng, options.sampling.num_samples)
-    setup = set_up_search(options, "random", elsewhere=options.elsewhere)
+    setup = set_up(options, "random", elsewhere=options.elsewhere)
     run, scores = setup.run, Scores(options.score.criterion)
     turns = CandidateTurns(genotypes, scores, setup, options)
     run.clock.total_epochs = len(genotypes) * epochs

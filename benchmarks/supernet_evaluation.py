@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, epoch_indices, even_batches
-from generalNAS_tools.runs.command import Setup, run_command, set_up_search
+from generalNAS_tools.runs.command import Setup, run_command, set_up
 from generalNAS_tools.runs.flags import flag, parse_options, whole
 from generalNAS_tools.runs.options import SupernetOptions, TrainingOptions
 from generalNAS_tools.search_space.edge_masks import Masks, full_masks
@@ -160,7 +160,7 @@ def main() -> None:
     masks = full_masks()
     if chosen.mixing == "ones":
         masks = initial_masks(np.random.default_rng(options.run.seed), chosen.num_init_archs)
-    setup = set_up_search(options, "evaluation", supernet=SupernetOptions())
+    setup = set_up(options, "evaluation", supernet=SupernetOptions())
     run = setup.run
     stage = start_round(masks, None, setup, weights=options.weights, epochs=epochs)
     if chosen.mixing == "uniform":

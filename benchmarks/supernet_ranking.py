@@ -22,7 +22,7 @@ from benchmarks.comparison.significance import LEVEL
 from benchmarks.supernet_judges import CRITERIA, JUDGES, Figures, Options, figures_of
 from generalNAS_tools.pictures.graph_drawing import DPI
 from generalNAS_tools.pictures.pictures import save_figure
-from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.runs.flags import parse_options
 from generalNAS_tools.runs.options import ScoreOptions, SupernetOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
@@ -176,7 +176,7 @@ def main() -> None:
     chosen, epochs = options.ranking, options.length.epochs
     rng = np.random.default_rng(options.run.seed)
     genotypes = distinct_genotypes(rng, options.sampling.num_samples)
-    setup = set_up_search(options, "ranking", supernet=SupernetOptions())
+    setup = set_up(options, "ranking", supernet=SupernetOptions())
     run, table = setup.run, Table(setup.run, genotypes)
     trainings = list(enumerate(genotypes)) * chosen.repeats
     run.clock.total_epochs = len(JUDGES) * chosen.supernet_epochs + len(trainings) * epochs

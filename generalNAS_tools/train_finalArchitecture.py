@@ -14,7 +14,7 @@ from generalNAS_tools.data.target_names import target_names
 from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.files.model_files import describe
 from generalNAS_tools.networks.final_network import FinalNetwork
-from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.runs.flags import flag, parse_options, rate_below_one
 from generalNAS_tools.runs.options import ModelOptions, TrainingOptions
 from generalNAS_tools.training.final_training import train_final_network
@@ -43,7 +43,7 @@ def main() -> None:
     options = parse_options(Options, __doc__, save_dir="results/final", patience=5)
     genotype = read_genotype(options.genotype.genotype_file)
     extra = {"genotype of --genotype_file": genotype.to_json()}
-    setup = set_up_search(options, "final", extra=extra)
+    setup = set_up(options, "final", extra=extra)
     network = FinalNetwork(genotype, setup.network, drop_path=options.genotype.drop_path_prob)
     network.to(setup.device)
     optimizer = weight_optimizer(network, options.weights)

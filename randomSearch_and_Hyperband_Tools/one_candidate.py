@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from generalNAS_tools.runs.command import run_command, set_up_search
+from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.runs.flags import flag, parse_options, whole
 from randomSearch_and_Hyperband_Tools.candidates import (
     load_candidate,
@@ -44,7 +44,7 @@ def main() -> None:
     options = parse_options(Options, __doc__)
     turn, rng = options.turn, np.random.default_rng(options.run.seed)
     genotype = distinct_genotypes(rng, turn.candidate + 1)[-1]
-    setup = set_up_search(options, "candidate")
+    setup = set_up(options, "candidate")
     setup.run.epochs_before = turn.begin
     candidate = start_candidate(turn.candidate, genotype, setup, options)
     if turn.state and not setup.run.continues:

@@ -20,14 +20,7 @@ from generalNAS_tools.runs.arithmetic import compile_mode, set_arithmetic
 from generalNAS_tools.runs.divergence import Diverged
 from generalNAS_tools.runs.flags import as_config
 from generalNAS_tools.runs.loop_options import LoopOptions
-from generalNAS_tools.runs.options import (
-    DataOptions,
-    FrameOptions,
-    RunOptions,
-    SearchOptions,
-    SupernetOptions,
-    WeightOptions,
-)
+from generalNAS_tools.runs.options import DataOptions, RunOptions, SearchOptions, SupernetOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.runs.signals import Stopped, on_stop, stop_at_once
 from generalNAS_tools.runs.slow_amp import warn_of_slow_amp
@@ -73,44 +66,20 @@ class TrainingCommand(Protocol):
         """Where results go."""
 
 
-def set_up_search(
-    options: SearchOptions,
-    method: str,
-    *,
-    extra: Mapping[str, Any] | None = None,
-    supernet: SupernetOptions | None = None,
-    elsewhere: str | None = None,
-) -> Setup:
-    """As `set_up`, for searched networks."""
-    return set_up(
-        options,
-        method,
-        extra=extra,
-        frame=options.network,
-        weights=options.weights,
-        supernet=supernet,
-        elsewhere=elsewhere,
-    )
-
-
 def set_up(
     options: TrainingCommand,
     method: str,
     *,
     extra: Mapping[str, Any] | None = None,
-    frame: FrameOptions | None = None,
-    weights: WeightOptions | None = None,
     supernet: SupernetOptions | None = None,
     elsewhere: str | None = None,
 ) -> Setup:
     """Opens data and run directory, seeds torch, picks the device.
 
     Args:
-        options: every flag of the script.
+        options: every flag of the script; of searched networks also frame and training.
         method: first part of the genotype's file name.
         extra: more configuration that must stay the same when the run is resumed.
-        frame: of searched networks.
-        weights: how searched networks are trained.
         supernet: how supernets are evaluated.
         elsewhere: the type of device on which other processes train for this one.
 
@@ -125,7 +94,8 @@ def set_up(
         seq_size=data.seq_size,
     )
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
-    network = frame.network(**size) if frame else NetworkOptions(**size)
+    searched = options if isinstance(options, SearchOptions) else None
+    network = searched.network.network(**size) if searched else NetworkOptions(**size)
     kind = elsewhere or device.type
     run = RunDirectory(
         options.run.save_dir,
@@ -142,6 +112,7 @@ def set_up(
     ranks.check_shares(min(data.batch_size, splits.train.num_sequences))
     for split in splits:
         split.to_device(device)
+    weights = searched.weights if searched else None
     loop = LoopOptions.of(data, options.run, device, weights=weights, supernet=supernet)
     warn_of_slow_amp(loop)
     return Setup(splits, run, loop, network, device)
