@@ -40,13 +40,10 @@ def halving_plan(num_samples: int, *, budget: int, iterations: int) -> list[Rung
     Raises:
         ValueError: an argument is below 1, or too few samples for so many halvings.
     """
-    for flag, value in (
-        ("--num_samples", num_samples),
-        ("--budget", budget),
-        ("--iterations", iterations),
-    ):
+    flags = {"num_samples": num_samples, "budget": budget, "iterations": iterations}
+    for flag, value in flags.items():
         if value < 1:
-            raise ValueError(f"{flag} {value}: expected at least 1")
+            raise ValueError(f"--{flag} {value}: expected at least 1")
     if num_samples < ETA**iterations:
         raise ValueError(
             f"--num_samples {num_samples} is too few for --iterations {iterations} halvings; "

@@ -4,6 +4,7 @@ Dimension letters: B batch, C channels, L sequence length (bp), E edges, P primi
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -109,7 +110,7 @@ class SearchCell(nn.Module):
         return self._fan_outs()[CNN_EDGES[edge].state].operation_tensors(edge, primitive)
 
     def _fan_outs(self) -> list[OutgoingEdges]:
-        return [fan_out for fan_out in self.fan_outs if isinstance(fan_out, OutgoingEdges)]
+        return [cast(OutgoingEdges, fan_out) for fan_out in self.fan_outs]
 
 
 class _Node:
@@ -218,9 +219,8 @@ class FinalCell(nn.Module):
         return last(run_parts(first, rectified.unsqueeze(2), [0]), [0]).squeeze(2)
 
     def _modules_of(self, number: int) -> list[BatchedPart]:
-        parts = self.operations[number]
-        assert isinstance(parts, nn.ModuleList)
-        return [part for part in parts if isinstance(part, BatchedPart)]
+        parts = cast(nn.ModuleList, self.operations[number])
+        return [cast(BatchedPart, part) for part in parts]
 
     def _stride(self, state: int) -> int:
         return self.stride if state < CNN_INPUTS else 1

@@ -16,7 +16,7 @@ and the convolutions of one primitive on all outgoing edges are one. For a state
 the state, R = B·L.
 """
 
-from typing import NamedTuple
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -34,18 +34,6 @@ from generalNAS_tools.networks.cnn.operations import (
 )
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES
-
-
-class EdgeResults(NamedTuple):
-    """What the edges that leave a state bring to their nodes.
-
-    Attributes:
-        terms: per edge, what is to be added up, (B, L', C) each.
-        biases: per edge, what is to be added to every position, (C,) each.
-    """
-
-    terms: list[list[Tensor]]
-    biases: list[list[Tensor]]
 
 
 class OutgoingEdges(nn.Module):
@@ -78,7 +66,7 @@ class OutgoingEdges(nn.Module):
 
     def forward(
         self, x: Tensor, mixing: Tensor, active: BoolArray, *, skip_dropout: float
-    ) -> EdgeResults:
+    ) -> tuple[list[list[Tensor]], list[list[Tensor]]]:
         """Mixes all active operations on x.
 
         Args:
@@ -86,6 +74,10 @@ class OutgoingEdges(nn.Module):
             mixing: weights of the operations on these edges, (E, 9), 0 where not active.
             active: which to compute, (E, 9).
             skip_dropout: rate of dropout after identities, training only.
+
+        Returns:
+            Per edge, what its node is to add up, (B, L', C) each, and what it is to add to every
+            position, (C,) each.
         """
         chosen = self._chosen(active)
         totals = self._mix_unweighted(x, mixing, chosen, skip_dropout)
@@ -116,7 +108,7 @@ class OutgoingEdges(nn.Module):
         shape = (len(self.edges), len(x), -1, x.shape[2])
         for total, more in zip(totals.view(shape).unbind(0), terms, strict=True):
             more.append(total)
-        return EdgeResults(terms, biases)
+        return terms, biases
 
     def operation_tensors(self, edge: int, primitive: int) -> list[Tensor]:
         """Views of one operation's weights and statistics, in forward order."""
@@ -124,9 +116,7 @@ class OutgoingEdges(nn.Module):
         if slot not in self.members[name]:
             return []
         if name in POOLS:
-            norm = self.norms[name]
-            assert isinstance(norm, nn.BatchNorm1d)
-            return list(statistics_of(norm))
+            return list(statistics_of(self._norm(name)))
         position = self.members[name].index(slot)
         return [tensor for part in self._parts(name) for tensor in part.tensors(position)]
 
@@ -141,9 +131,7 @@ class OutgoingEdges(nn.Module):
                 continue
             result = x
             if name in POOLS:
-                norm = self.norms[name]
-                assert isinstance(norm, nn.BatchNorm1d)
-                result = normalise(pool(name, x, self.stride), norm)
+                result = normalise(pool(name, x, self.stride), self._norm(name))
             results.append(result.flatten())
             columns.append(mixing[:, CNN_PRIMITIVES.index(name)])
         if results:
@@ -171,12 +159,13 @@ class OutgoingEdges(nn.Module):
             weights = torch.stack([weights[slot] for slot in slots])
         return weights.unsqueeze(1).expand(-1, channels)
 
+    def _norm(self, name: str) -> nn.BatchNorm1d:
+        return cast(nn.BatchNorm1d, self.norms[name])
+
     def _parts(self, name: str) -> list[BatchedPart]:
         if name not in self.batches:
             return []
-        parts = self.batches[name]
-        assert isinstance(parts, nn.ModuleList)
-        return [part for part in parts if isinstance(part, BatchedPart)]
+        return [cast(BatchedPart, part) for part in cast(nn.ModuleList, self.batches[name])]
 
     def _is_identity(self, name: str) -> bool:
         return name == IDENTITY and self.stride == 1
