@@ -10,8 +10,9 @@ Dimension letters: L sequence length (bp).
 
 import functools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,30 +30,34 @@ from data_generators.planted_motifs import (
     draw_sequences,
 )
 from generalNAS_tools.files.progress import progress_bar
+from generalNAS_tools.runs.flags import SEED, flag, switch, whole
 
+MAX_SEQUENCES = 10_000_000
+"""Twice as many as DeepSEA has."""
 MIN_SEQ_SIZE = 100
 _LABEL_NOISE = 0.01
 _BLOCK = 2048
 
 
-class DemoOptions(NamedTuple):
-    """What to draw.
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """What is drawn."""
 
-    Attributes:
-        num_train: sequences of the training set; `num_valid` and `num_test` likewise.
-        seq_size: length of every sequence, in bp.
-        num_targets: number of labels of every sequence.
-        seed: the same seed draws the same bundle.
-        shuffle_labels: permute the labels across sequences, so that nothing can be learned.
-    """
+    title: ClassVar = None
+    num_train: int = flag(whole(1, MAX_SEQUENCES), 12_000, "training sequences")
+    num_valid: int = flag(whole(1, MAX_SEQUENCES), 2_000, "validation sequences")
+    num_test: int = flag(whole(1, MAX_SEQUENCES), 2_000, "test sequences")
+    seq_size: int = flag(whole(1, 100_000), 200, "length of a sequence in bp")
+    num_targets: int = flag(whole(1, 10_000), 16, "labels per sequence")
+    seed: int = flag(SEED, 0, "the same seed writes the same data")
+    shuffle_labels: bool = switch(
+        False, "permute the labels across sequences: a control in which nothing can be learned"
+    )
 
-    num_train: int = 12_000
-    num_valid: int = 2_000
-    num_test: int = 2_000
-    seq_size: int = 200
-    num_targets: int = 16
-    seed: int = 0
-    shuffle_labels: bool = False
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sequences by split."""
+        return dict(zip(SPLITS, (self.num_train, self.num_valid, self.num_test), strict=True))
 
 
 def write_demo_bundle(
@@ -67,10 +72,9 @@ def write_demo_bundle(
     if options.seq_size < MIN_SEQ_SIZE:
         raise ValueError(f"--seq_size {options.seq_size}: a demo needs {MIN_SEQ_SIZE} bp or more")
     check_replaceable(directory, overwrite=overwrite)
-    sizes = (options.num_train, options.num_valid, options.num_test)
     splits = {
         name: Split(size, functools.partial(draw_blocks, name, options))
-        for name, size in zip(SPLITS, sizes, strict=True)
+        for name, size in options.sizes.items()
     }
     targets = describe_targets(options.num_targets)
     write_bundle(directory, splits, seq_size=options.seq_size, targets=targets)
@@ -89,9 +93,8 @@ def describe_targets(num_targets: int) -> list[str]:
 
 def draw_blocks(split: str, options: DemoOptions) -> Iterator[Block]:
     """Draws the sequences of a split, a few thousand at a time."""
-    number = SPLITS.index(split)
-    total = (options.num_train, options.num_valid, options.num_test)[number]
-    rng = np.random.default_rng((options.seed, number))
+    total = options.sizes[split]
+    rng = np.random.default_rng((options.seed, SPLITS.index(split)))
     event_of_target = _event_of_target(options.num_targets)
     with progress_bar(total=total, desc=f"drawing {split}", unit="seq") as bar:
         for start in range(0, total, _BLOCK):

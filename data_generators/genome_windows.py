@@ -9,7 +9,8 @@ Dimension letters: L length of a window (bp); n windows.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,30 +20,35 @@ from data_generators.genome import Genome, reverse_complement
 from data_generators.peaks import NOWHERE, Regions, covered_before
 from data_generators.planted_motifs import BASES, UNKNOWN, Codes
 from generalNAS_tools.files.progress import progress_bar
+from generalNAS_tools.runs.flags import RATE, SEED, flag, whole
 
 _BLOCK = 2048
 _GC_CLASSES = 50
 """Classes of GC content within which negatives are matched, 2 % wide."""
 
 
-class WindowOptions(NamedTuple):
-    """What makes a window.
+@dataclass(frozen=True, kw_only=True)
+class WindowOptions:
+    """What makes a window of a genome."""
 
-    Attributes:
-        window: its length L in bp.
-        bin_size: length of the bin in its centre that is labelled, in bp.
-        min_overlap: share of a bin that peaks must exceed.
-        max_unknown: share of unknown bases that a window may have.
-        negatives: unlabelled windows drawn per labelled one.
-        seed: the same seed draws the same negatives.
-    """
+    title: ClassVar = "windows"
+    window: int = flag(whole(1), 1000, "length of a sequence in bp")
+    bin: int = flag(whole(1), 200, "length of its centre that is labelled, in bp")
+    min_overlap: float = flag(RATE, 0.5, "peaks cover more than this share of a labelled bin")
+    max_unknown: float = flag(RATE, 0.1, "largest share of unknown bases (N)")
+    negatives: str = flag(
+        str,
+        "none",
+        "matched: add windows without peaks, by GC content",
+        choices=["none", "matched"],
+    )
+    negatives_per_positive: int = flag(whole(1), 1, "how many of them per labelled window")
+    seed: int = flag(SEED, 0, "the same seed makes the same bundle")
 
-    window: int = 1000
-    bin_size: int = 200
-    min_overlap: float = 0.5
-    max_unknown: float = 0.1
-    negatives: int = 0
-    seed: int = 0
+    @property
+    def ratio(self) -> int:
+        """Unlabelled windows drawn per labelled one."""
+        return self.negatives_per_positive if self.negatives == "matched" else 0
 
 
 class Windows(NamedTuple):
@@ -73,13 +79,13 @@ def choose_windows(
     A negative touches no peak in its bin and has the GC content of a labelled window of the
     chromosome, in steps of 2 %.
     """
-    length, size, window = genome.lengths[chromosome], options.bin_size, options.window
+    length, size, window = genome.lengths[chromosome], options.bin, options.window
     edges = np.arange(length // size + 1) * size
     labels, touched = _label_bins(chromosome, targets, edges, options)
     labelled: NDArray[np.bool_] = np.asarray(labels.any(1))
     starts = edges[:-1] - (window - size) // 2
     counts: Counter[str] = Counter()
-    wanted = labelled | ~touched if options.negatives else labelled.copy()
+    wanted = labelled | ~touched if options.ratio else labelled.copy()
     blocked = excluded.get(chromosome, NOWHERE)
     hit = covered_before(blocked, starts + window) > covered_before(blocked, starts)
     outside = (starts < 0) | (starts + window > length)
@@ -94,11 +100,11 @@ def choose_windows(
     counts["dropped: too many unknown bases"] = int((labelled[bins] & ~known).sum())
     bins, gc_class = bins[known], gc_class[known]
     kept = labelled[bins]
-    if options.negatives:
+    if options.ratio:
         rng = np.random.default_rng([options.seed, *chromosome.encode()])
-        drawn = _match(rng, gc_class, kept, options.negatives)
+        drawn = _match(rng, gc_class, kept, options.ratio)
         counts["missing as negatives: no more of this GC content"] = int(
-            options.negatives * kept.sum() - drawn.sum()
+            options.ratio * kept.sum() - drawn.sum()
         )
         kept |= drawn
     return Windows(chromosome, starts[bins[kept]], labels[bins[kept]], counts)
@@ -135,7 +141,7 @@ def _label_bins(
     touched = np.zeros(len(edges) - 1, bool)
     for target, regions in enumerate(targets):
         if chromosome in regions:
-            share = np.diff(covered_before(regions[chromosome], edges)) / options.bin_size
+            share = np.diff(covered_before(regions[chromosome], edges)) / options.bin
             labels[share > options.min_overlap, target // 8] |= 128 >> target % 8
             touched |= share > 0
     return labels, touched

@@ -24,10 +24,9 @@ from data_generators.labelled_fasta import FastaOptions, open_fasta
 from data_generators.peaks import Regions, merge, name_targets, read_bed
 from generalNAS_tools.files.progress import progress_bar
 from generalNAS_tools.runs.command import run_command
-from generalNAS_tools.runs.flags import RATE, SEED, flag, parse_options, switch, whole
+from generalNAS_tools.runs.flags import RATE, flag, parse_options, switch
 
 log = logging.getLogger("make_bundle")
-DEFAULT = WindowOptions()
 RARE = 10
 """Fewer positives than this in a split make its AUROC and AUPRC mostly chance."""
 
@@ -53,32 +52,11 @@ class BundleOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProtocolOptions:
-    """What makes a window of a genome."""
-
-    title: ClassVar = "windows"
-    window: int = flag(whole(1), DEFAULT.window, "length of a sequence in bp")
-    bin: int = flag(whole(1), DEFAULT.bin_size, "length of its centre that is labelled, in bp")
-    min_overlap: float = flag(
-        RATE, DEFAULT.min_overlap, "peaks cover more than this share of a labelled bin"
-    )
-    max_unknown: float = flag(RATE, DEFAULT.max_unknown, "largest share of unknown bases (N)")
-    negatives: str = flag(
-        str,
-        "none",
-        "matched: add windows without peaks, by GC content",
-        choices=["none", "matched"],
-    )
-    negatives_per_positive: int = flag(whole(1), 1, "how many of them per labelled window")
-    seed: int = flag(SEED, DEFAULT.seed, "the same seed makes the same bundle")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Options:
     """The flags of this script."""
 
     bundle: BundleOptions
-    protocol: ProtocolOptions
+    windows: WindowOptions
 
 
 def main() -> None:
@@ -90,10 +68,10 @@ def main() -> None:
         raise ValueError("expected either --genome or --fasta")
     check_replaceable(bundle.directory, overwrite=bundle.overwrite)
     if bundle.fasta:
-        from_fasta(bundle, options.protocol.seed)
+        from_fasta(bundle, options.windows.seed)
     else:
         with Genome(bundle.genome) as genome:
-            from_genome(genome, bundle, options.protocol)
+            from_genome(genome, bundle, options.windows)
     log.info("wrote a bundle into %s", bundle.directory)
 
 
@@ -106,14 +84,11 @@ def from_fasta(bundle: BundleOptions, seed: int) -> None:
     write_bundle(bundle.directory, found.splits, seq_size=found.seq_size, targets=found.targets)
 
 
-def from_genome(genome: Genome, bundle: BundleOptions, protocol: ProtocolOptions) -> None:
+def from_genome(genome: Genome, bundle: BundleOptions, options: WindowOptions) -> None:
     """Writes the bundle of a genome and peaks."""
-    if protocol.window < protocol.bin:
-        raise ValueError(f"--window {protocol.window}: shorter than --bin {protocol.bin}")
+    if options.window < options.bin:
+        raise ValueError(f"--window {options.window}: shorter than --bin {options.bin}")
     split_of = split_chromosomes(genome, bundle)
-    ratio = protocol.negatives_per_positive if protocol.negatives == "matched" else 0
-    shares = (protocol.min_overlap, protocol.max_unknown)
-    options = WindowOptions(protocol.window, protocol.bin, *shares, ratio, protocol.seed)
     names, regions = read_targets(genome, bundle)
     excluded = read_bed(bundle.exclude, genome.lengths, genome.path) if bundle.exclude else {}
     chosen: dict[str, list[Windows]] = {name: [] for name in SPLITS}

@@ -10,29 +10,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_generators.demo_bundle import DemoOptions, write_demo_bundle
 from generalNAS_tools.runs.command import run_command
-from generalNAS_tools.runs.flags import SEED, flag, parse_options, switch, whole
-
-DEFAULT = DemoOptions()
-MAX_SEQUENCES = 10_000_000
-"""Twice as many as DeepSEA has."""
+from generalNAS_tools.runs.flags import flag, parse_options, switch
 
 
 @dataclass(frozen=True, kw_only=True)
-class BundleOptions:
-    """What is written, and where."""
+class PlaceOptions:
+    """Where it is written."""
 
     title: ClassVar = None
     directory: str = flag(str, "data/demo", "folder for train.mat, valid.mat, test.mat")
-    num_train: int = flag(whole(1, MAX_SEQUENCES), DEFAULT.num_train, "training sequences")
-    num_valid: int = flag(whole(1, MAX_SEQUENCES), DEFAULT.num_valid, "validation sequences")
-    num_test: int = flag(whole(1, MAX_SEQUENCES), DEFAULT.num_test, "test sequences")
-    seq_size: int = flag(whole(1, 100_000), DEFAULT.seq_size, "length of a sequence in bp")
-    num_targets: int = flag(whole(1, 10_000), DEFAULT.num_targets, "labels per sequence")
-    seed: int = flag(SEED, DEFAULT.seed, "the same seed writes the same data")
-    shuffle_labels: bool = switch(
-        DEFAULT.shuffle_labels,
-        "permute the labels across sequences: a control in which nothing can be learned",
-    )
     overwrite: bool = switch(False, "replace files that exist")
 
 
@@ -40,16 +26,17 @@ class BundleOptions:
 class Options:
     """The flags of this script."""
 
-    bundle: BundleOptions
+    place: PlaceOptions
+    demo: DemoOptions
 
 
 def main() -> None:
     """Writes the bundle."""
-    bundle = parse_options(Options, __doc__).bundle
+    options = parse_options(Options, __doc__)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    options = DemoOptions(*(getattr(bundle, field) for field in DemoOptions._fields))
-    write_demo_bundle(bundle.directory, options, overwrite=bundle.overwrite)
-    logging.getLogger(__name__).info("wrote a synthetic bundle into %s", bundle.directory)
+    place = options.place
+    write_demo_bundle(place.directory, options.demo, overwrite=place.overwrite)
+    logging.getLogger(__name__).info("wrote a synthetic bundle into %s", place.directory)
 
 
 if __name__ == "__main__":

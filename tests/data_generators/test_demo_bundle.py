@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -60,7 +61,7 @@ def test_files_hold_what_was_drawn(tmp_path):
 
 def test_seed_decides_all():
     def draw(seed):
-        return next(draw_blocks("train", SMALL._replace(seed=seed)))
+        return next(draw_blocks("train", replace(SMALL, seed=seed)))
 
     assert all(np.array_equal(a, b) for a, b in zip(draw(3), draw(3), strict=True))
     assert not np.array_equal(draw(3).codes, draw(4).codes)
@@ -80,7 +81,7 @@ def test_planted_motifs_are_there_and_marked():
 def test_shuffled_labels_keep_their_shares_but_not_their_sequences():
     options = DemoOptions(num_train=2000, num_targets=16)
     plain = next(draw_blocks("train", options))
-    shuffled = next(draw_blocks("train", options._replace(shuffle_labels=True)))
+    shuffled = next(draw_blocks("train", replace(options, shuffle_labels=True)))
     np.testing.assert_array_equal(plain.codes, shuffled.codes)
     np.testing.assert_array_equal(plain.labels.sum(0), shuffled.labels.sum(0))
     target = next(t for t, line in enumerate(describe_targets(16)) if "REST" in line)
@@ -105,7 +106,7 @@ def test_refuses_to_replace_files_and_short_sequences(tmp_path):
     write_demo_bundle(tmp_path, SMALL, overwrite=True)
     assert (tmp_path / "test.mat").read_bytes() != b"mine"
     with pytest.raises(ValueError, match="--seq_size 99"):
-        write_demo_bundle(tmp_path / "new", SMALL._replace(seq_size=99))
+        write_demo_bundle(tmp_path / "new", replace(SMALL, seq_size=99))
     assert not (tmp_path / "new").exists()
 
 
