@@ -30,7 +30,7 @@ class FinalNetwork(nn.Module):
         self.drop_path = drop_path
         shapes = cell_shapes(options.init_channels, options.layers)
         cells = [
-            self.cell(genotype.reduce if shape.is_reduction else genotype.normal, **shape._asdict())
+            self.cell(genotype.reduce if shape.is_reduction else genotype.normal, shape)
             for shape in shapes
         ]
         rhn = self.rhn(4 * shapes[-1].channels, genotype.rnn, **options.rhn_dropout)

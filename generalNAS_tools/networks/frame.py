@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from generalNAS_tools.networks.cnn.cells import CellShape
 from generalNAS_tools.search_space.genotypes import RHN_NODES
 
 STEM_MULTIPLIER = 3
@@ -79,27 +80,6 @@ class NetworkOptions:
                 f"--layers {self.layers} with --init_channels {self.init_channels}: the weights "
                 f"need {needed >> 30:,} GiB or more, this machine has {memory >> 30:,} GiB"
             )
-
-
-class CellShape(NamedTuple):
-    """How one cell is built into the network.
-
-    Attributes:
-        in_channels: channels of the outputs of the cell before the previous, and the previous.
-        channels: C of the cell's states; its output has 4C.
-        stride: 1 for a normal cell, 2 or 3 for a reduction cell.
-        previous_stride: the previous cell's stride, 1 unless that was a reduction cell.
-    """
-
-    in_channels: tuple[int, int]
-    channels: int
-    stride: int
-    previous_stride: int
-
-    @property
-    def is_reduction(self) -> bool:
-        """Whether the cell takes the reduction genotype."""
-        return self.stride > 1
 
 
 def cell_shapes(init_channels: int, layers: int) -> list[CellShape]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from generalNAS_tools.networks.cnn.cells import CellShape
 from generalNAS_tools.networks.cnn.operations import IDENTITY, PARTS, POOL_KERNEL, POOLS, Part
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import Network, NetworkOutput
@@ -58,21 +59,14 @@ def plain_preprocess(in_channels: int, channels: int, stride: int) -> nn.Sequent
 class PlainCell(nn.Module):
     """The plain form of `FinalCell`: each node is the sum of two operations on earlier states."""
 
-    def __init__(
-        self,
-        genes: Sequence[Gene],
-        *,
-        in_channels: tuple[int, int],
-        channels: int,
-        stride: int,
-        previous_stride: int,
-    ) -> None:
+    def __init__(self, genes: Sequence[Gene], shape: CellShape) -> None:
         super().__init__()
         self.sources = [state for _, state in genes]
-        self.preprocess0 = plain_preprocess(in_channels[0], channels, previous_stride)
-        self.preprocess1 = plain_preprocess(in_channels[1], channels, 1)
+        (before, previous), channels = shape.in_channels, shape.channels
+        self.preprocess0 = plain_preprocess(before, channels, shape.previous_stride)
+        self.preprocess1 = plain_preprocess(previous, channels, 1)
         self.operations = nn.ModuleList(
-            plain_operation(name, channels, stride=stride if state < CNN_INPUTS else 1)
+            plain_operation(name, channels, stride=shape.stride_from(state))
             for name, state in genes
         )
 

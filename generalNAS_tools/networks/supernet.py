@@ -20,7 +20,7 @@ class Supernet(nn.Module):
         self.masks = masks
         self.shapes = cell_shapes(options.init_channels, options.layers)
         cells = [
-            SearchCell(masks.reduce if shape.is_reduction else masks.normal, **shape._asdict())
+            SearchCell(masks.reduce if shape.is_reduction else masks.normal, shape)
             for shape in self.shapes
         ]
         rhn = SearchRHN(4 * self.shapes[-1].channels, masks.rnn, **options.rhn_dropout)

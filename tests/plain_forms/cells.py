@@ -30,9 +30,9 @@ def operation(primitive, c, stride):
 
 
 class PlainSearchCell(nn.Module):
-    def __init__(self, mask, *, in_channels, channels, stride, previous_stride):
+    def __init__(self, mask, shape):
         super().__init__()
-        before, previous = in_channels
+        (before, previous), channels, stride, previous_stride = shape
         self.preprocess0 = without_affine(plain_preprocess(before, channels, previous_stride))
         self.preprocess1 = without_affine(plain_preprocess(previous, channels, 1))
         self.skip_dropout = 0.0

@@ -15,7 +15,7 @@ class PlainSupernet(nn.Module):
         super().__init__()
         self.shapes = cell_shapes(options.init_channels, options.layers)
         cells = [
-            PlainSearchCell(masks.reduce if shape.is_reduction else masks.normal, **shape._asdict())
+            PlainSearchCell(masks.reduce if shape.is_reduction else masks.normal, shape)
             for shape in self.shapes
         ]
         rhn = PlainSearchRHN(

@@ -3,8 +3,8 @@
 Dimension letters: B batch, C channels, L sequence length (bp), E edges, P primitives.
 """
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -31,6 +31,31 @@ from generalNAS_tools.search_space.genotypes import (
 )
 
 
+class CellShape(NamedTuple):
+    """How one cell is built into the network.
+
+    Attributes:
+        in_channels: channels of the outputs of the cell before the previous, and the previous.
+        channels: C of the cell's states; its output has 4C.
+        stride: 1 for a normal cell, 2 or 3 for a reduction cell.
+        previous_stride: the previous cell's stride, 1 unless that was a reduction cell.
+    """
+
+    in_channels: tuple[int, int]
+    channels: int
+    stride: int
+    previous_stride: int
+
+    @property
+    def is_reduction(self) -> bool:
+        """Whether the cell takes the reduction genotype."""
+        return self.stride > 1
+
+    def stride_from(self, state: int) -> int:
+        """Stride of the edges that leave a state: the cell's own from its inputs, else 1."""
+        return self.stride if state < CNN_INPUTS else 1
+
+
 class SearchCell(nn.Module):
     """CNN cell with every operation of a mask.
 
@@ -40,26 +65,15 @@ class SearchCell(nn.Module):
             Chen et al. 2019, section 3.3).
     """
 
-    def __init__(
-        self,
-        mask: BoolArray,
-        *,
-        in_channels: tuple[int, int],
-        channels: int,
-        stride: int,
-        previous_stride: int,
-    ) -> None:
+    def __init__(self, mask: BoolArray, shape: CellShape) -> None:
         super().__init__()
         self.mask = np.array(mask, dtype=bool)
         if self.mask.shape != CNN_CELL.mask_shape:
             raise ValueError(f"mask of a CNN cell has shape {self.mask.shape}; expected (14, 9)")
-        self.stride, self.skip_dropout = stride, 0.0
-        self.preprocess0 = ReLUConvBN(
-            in_channels[0], channels, affine=False, stride=previous_stride
-        )
-        self.preprocess1 = ReLUConvBN(in_channels[1], channels, affine=False)
+        self.stride, self.skip_dropout = shape.stride, 0.0
+        self.preprocess0, self.preprocess1 = _preprocessing(shape, affine=False)
         self.fan_outs = nn.ModuleList(
-            OutgoingEdges(state, self.mask, channels, stride if state < CNN_INPUTS else 1)
+            OutgoingEdges(state, self.mask, shape.channels, shape.stride_from(state))
             for state in range(CNN_INPUTS + CNN_NODES - 1)
         )
         self.register_buffer("exists", torch.from_numpy(self.mask), persistent=False)
@@ -113,6 +127,12 @@ class SearchCell(nn.Module):
         return [cast(OutgoingEdges, fan_out) for fan_out in self.fan_outs]
 
 
+def _preprocessing(shape: CellShape, *, affine: bool) -> Iterator[ReLUConvBN]:
+    """What brings the outputs of the two previous cells to this one's channels and length."""
+    for width, stride in zip(shape.in_channels, (shape.previous_stride, 1), strict=True):
+        yield ReLUConvBN(width, shape.channels, affine=affine, stride=stride)
+
+
 class _Node:
     """Collects what a node's edges bring."""
 
@@ -157,23 +177,14 @@ def inherit_cell(new: SearchCell, old: SearchCell) -> None:
 class FinalCell(nn.Module):
     """CNN cell of a final network: two operations per node, affine BatchNorm, drop path."""
 
-    def __init__(
-        self,
-        genes: Sequence[Gene],
-        *,
-        in_channels: tuple[int, int],
-        channels: int,
-        stride: int,
-        previous_stride: int,
-    ) -> None:
+    def __init__(self, genes: Sequence[Gene], shape: CellShape) -> None:
         super().__init__()
-        self.genes, self.stride = tuple(genes), stride
-        self.preprocess0 = ReLUConvBN(in_channels[0], channels, affine=True, stride=previous_stride)
-        self.preprocess1 = ReLUConvBN(in_channels[1], channels, affine=True)
+        self.genes, self.shape, channels = tuple(genes), shape, shape.channels
+        self.preprocess0, self.preprocess1 = _preprocessing(shape, affine=True)
         self.operations = nn.ModuleList(
             nn.ModuleList(
                 BatchedPart(
-                    part, 1, channels, stride=1 if number else self._stride(state), affine=True
+                    part, 1, channels, stride=1 if number else shape.stride_from(state), affine=True
                 )
                 for number, part in enumerate(self._parts(name, state))
             )
@@ -212,7 +223,7 @@ class FinalCell(nn.Module):
     def _operation(self, number: int, x: Tensor, rectified: Tensor | None) -> Tensor:
         name, state = self.genes[number]
         if name in POOLS:
-            return pool(name, x, self._stride(state))
+            return pool(name, x, self.shape.stride_from(state))
         if rectified is None or self._is_identity(name, state):
             return x
         *first, last = self._modules_of(number)
@@ -222,11 +233,8 @@ class FinalCell(nn.Module):
         parts = cast(nn.ModuleList, self.operations[number])
         return [cast(BatchedPart, part) for part in parts]
 
-    def _stride(self, state: int) -> int:
-        return self.stride if state < CNN_INPUTS else 1
-
     def _is_identity(self, name: str, state: int) -> bool:
-        return name == IDENTITY and self._stride(state) == 1
+        return name == IDENTITY and self.shape.stride_from(state) == 1
 
     def _parts(self, name: str, state: int) -> tuple[Part, ...]:
         return () if name in POOLS or self._is_identity(name, state) else PARTS[name]

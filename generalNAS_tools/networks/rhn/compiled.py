@@ -39,12 +39,14 @@ def in_use() -> bool:
 
 
 def run(edges: Edges, inputs: RHNInputs) -> Tensor | None:
-    """A cell's output (T, B, H), differentiable once; None where compiling fails.
+    """A cell's output (T, B, H), differentiable once; None where compiling is off or fails.
 
     Args:
         edges: of the cell.
         inputs: the weights `w` in the order of the nodes, `mixing` of all edges.
     """
+    if not _Switch.on:
+        return None
     tensors = (*inputs.tensors[:4], torch.cat(inputs.w, 1))
     needed = [tensor is not None and tensor.requires_grad for tensor in tensors]
     keep = torch.is_grad_enabled() and any(needed)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from generalNAS_tools.networks.cnn.cells import FinalCell, SearchCell, inherit_cell
+from generalNAS_tools.networks.cnn.cells import CellShape, FinalCell, SearchCell, inherit_cell
 from generalNAS_tools.networks.cnn.operations import POOLS
 from generalNAS_tools.networks.plain_network import PlainCell, take_weights
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES
@@ -29,16 +29,16 @@ def tensor(array):
 
 
 def shape_of(data):
-    """The constructor's keywords for the cell of a conformance file."""
+    """The shape of the cell of a conformance file."""
     stride = 1
     if data["reduction"]:
         stride = 3 if data["stride3"] else 2
-    return {
-        "in_channels": (data["s0"].shape[1], data["s1"].shape[1]),
-        "channels": data["weights/preprocess1/0"].shape[0],
-        "stride": stride,
-        "previous_stride": 2 if data["previous_cell_reduced"] else 1,
-    }
+    return CellShape(
+        in_channels=(data["s0"].shape[1], data["s1"].shape[1]),
+        channels=data["weights/preprocess1/0"].shape[0],
+        stride=stride,
+        previous_stride=2 if data["previous_cell_reduced"] else 1,
+    )
 
 
 def load_weights(data, cell, operations):
@@ -71,7 +71,7 @@ def alphas_to_mixing(alphas, mask):
 def test_search_cell_answers_as_the_2021_system(name):
     data = load_npz(name)
     mask = data["switches"]
-    cell = SearchCell(mask, **shape_of(data)).double()
+    cell = SearchCell(mask, shape_of(data)).double()
     load_weights(
         data,
         cell,
@@ -101,7 +101,7 @@ def test_final_cell_answers_as_the_2021_system(name):
     data = load_npz(name)
     genotype = json.loads(str(data["genotype"]))
     genes = genotype["reduce" if data["reduction"] else "normal"]
-    cell = FinalCell([tuple(gene) for gene in genes], **shape_of(data)).double()
+    cell = FinalCell([tuple(gene) for gene in genes], shape_of(data)).double()
     load_weights(
         data, cell, [(f"operation{i}", cell.operation_tensors(i)) for i in range(len(genes))]
     )
@@ -147,19 +147,14 @@ CASES = [
 ]
 
 
-def keywords(stride=1, previous_stride=1):
-    return {
-        "in_channels": (6, 8),
-        "channels": 4,
-        "stride": stride,
-        "previous_stride": previous_stride,
-    }
+def shape(stride=1, previous_stride=1):
+    return CellShape((6, 8), 4, stride, previous_stride)
 
 
 def build(mask, stride=1, previous_stride=1):
     torch.manual_seed(1)
-    fast = SearchCell(mask, **keywords(stride, previous_stride)).double()
-    plain = PlainSearchCell(mask, **keywords(stride, previous_stride)).double()
+    fast = SearchCell(mask, shape(stride, previous_stride)).double()
+    plain = PlainSearchCell(mask, shape(stride, previous_stride)).double()
     return fast, plain.load_from(fast)
 
 
@@ -255,11 +250,11 @@ GENES = {
 @pytest.mark.parametrize(("stride", "length"), [(1, 21), (2, 21), (3, 23)])
 def test_final_cell_equals_plain(folding, genes, stride, length):
     torch.manual_seed(1)
-    fast = FinalCell(genes, **keywords(stride, 2)).double()
+    fast = FinalCell(genes, shape(stride, 2)).double()
     with torch.no_grad():
         for parameter in fast.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    plain = take_weights(PlainCell(genes, **keywords(stride, 2)).double(), fast)
+    plain = take_weights(PlainCell(genes, shape(stride, 2)).double(), fast)
     inputs = random_inputs(length, 2)
     assert fast(*inputs).shape == (3, 16, -(-length // stride))
     plain(*inputs)
@@ -283,7 +278,7 @@ def test_active_subset_equals_the_cell_of_that_mask(folding, kind):
     mask = masks()[kind]
     fast, _ = build(mask, 2)
     active = random_mask(np.random.default_rng(5), 0.4)
-    small = SearchCell(mask & active, **keywords(2)).double()
+    small = SearchCell(mask & active, shape(2)).double()
     inherit_cell(small, fast)
     before = copy.deepcopy(fast)
     inputs, mixing = random_inputs(22), random_mixing(mask).detach()
@@ -308,7 +303,7 @@ def test_inherited_cell_answers_alike():
     old, _ = build(old_mask)
     inputs, mixing = random_inputs(20), random_mixing(old_mask)
     old(*inputs, mixing)
-    new = SearchCell(old_mask | extra, **keywords()).double()
+    new = SearchCell(old_mask | extra, shape()).double()
     drawn = copy.deepcopy(new)
     inherit_cell(new, old)
     new.eval(), old.eval()
@@ -379,7 +374,7 @@ def test_skip_dropout_leaves_reductions_alone():
 def test_drop_path_drops_whole_sequences_but_no_identities():
     torch.manual_seed(0)
     genes = [("max_pool_5", 0), ("skip_connect", 1)] * 4
-    cell = FinalCell(genes, **keywords()).double()
+    cell = FinalCell(genes, shape()).double()
     inputs = [torch.randn(2000, c, 3, dtype=torch.float64) for c in (6, 8)]
     whole = cell(*inputs)[:, :4]
     identity = cell.preprocess1(inputs[1]).transpose(1, 2)
@@ -398,8 +393,8 @@ def test_drop_path_drops_whole_sequences_but_no_identities():
 def test_bfloat16_autocast_is_close(folding, kind):
     torch.manual_seed(0)
     mask = masks()["full"]
-    cell = SearchCell(mask, **keywords(2)) if kind == "search" else None
-    cell = cell or FinalCell(GENES["all"], **keywords(2))
+    cell = SearchCell(mask, shape(2)) if kind == "search" else None
+    cell = cell or FinalCell(GENES["all"], shape(2))
     inputs = [torch.randn(8, 6, 64), torch.randn(8, 8, 64, requires_grad=True)]
     mixing = [torch.full((14, 9), 1 / 9, requires_grad=True)] if kind == "search" else []
     expected = cell(*inputs, *mixing)
@@ -415,7 +410,7 @@ def test_bfloat16_autocast_is_close(folding, kind):
 def test_single_precision_runs_the_same_kernels_as_double():
     torch.manual_seed(0)
     mask = masks()["full"]
-    cell = SearchCell(mask, **keywords(3))
+    cell = SearchCell(mask, shape(3))
     inputs, mixing = random_inputs(41), random_mixing(mask)
     single = cell(*(x.float() for x in inputs), mixing.float())
     (grad,) = torch.autograd.grad(single.square().mean(), mixing)
@@ -428,4 +423,4 @@ def test_single_precision_runs_the_same_kernels_as_double():
 
 def test_wrong_mask_is_refused():
     with pytest.raises(ValueError, match=r"\(14, 5\); expected \(14, 9\)"):
-        SearchCell(np.ones((14, 5), dtype=bool), **keywords())
+        SearchCell(np.ones((14, 5), dtype=bool), shape())
