@@ -158,19 +158,17 @@ class SearchRHN(RHN):
             raise ValueError("active sets primitives outside the supernet's mask")
         plan = search_plan(mask.tobytes())
         inputs = self._inputs(x, hidden, plan.nodes, list(self.W))
-        weights, norm = (mixing * self.exists)[:, NONE + 1 :], self._norm(*x.shape[:2])
-        if compiled.in_use():
-            every = weights.to(inputs.hidden.dtype)
-            output = compiled.run(SEARCH_EDGES, inputs._replace(mixing=every, norm=norm))
-            if output is not None:
-                return output
+        weights = (mixing * self.exists)[:, NONE + 1 :].to(inputs.hidden.dtype)
+        inputs = inputs._replace(mixing=weights, norm=self._norm(*x.shape[:2]))
+        output = compiled.run(SEARCH_EDGES, inputs)
+        if output is not None:
+            return output
         if len(plan.edges) < len(mask):
             rows = weights.unbind()
             weights = (
                 torch.stack([rows[edge] for edge in plan.edges]) if plan.edges else weights[:0]
             )
-        weights = weights.to(inputs.hidden.dtype)
-        return run(SearchRecurrence, inputs._replace(mixing=weights, norm=norm))
+        return run(SearchRecurrence, inputs._replace(mixing=weights))
 
     def _norm(self, steps: int, batch: int) -> Norm:
         by_batch = self.training or self.batch_statistics
@@ -214,11 +212,8 @@ class FinalRHN(RHN):
         """
         w = [torch.cat([self.W[i] for i in nodes], 1) for nodes in self.members]
         inputs = self._inputs(x, hidden, self.groups, w)
-        if compiled.in_use():
-            output = compiled.run(self.edges, inputs)
-            if output is not None:
-                return output
-        return run(FinalRecurrence, inputs)
+        output = compiled.run(self.edges, inputs)
+        return run(FinalRecurrence, inputs) if output is None else output
 
 
 def _uniform(*shape: int) -> nn.Parameter:
