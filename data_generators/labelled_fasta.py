@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -98,14 +99,12 @@ def _read_split(
     split: str, options: FastaOptions, table: dict[str, NDArray[np.bool_]]
 ) -> Iterator[Block]:
     for backward in (False, True)[: 1 + options.both_strands]:
-        held: list[tuple[Codes, NDArray[np.bool_]]] = []
-        for _, _, codes, labels in _records(options, table):
-            if _split_of(codes, options) == split:
-                held.append((reverse_complement(codes) if backward else codes, labels))
-            if len(held) == _BLOCK:
-                yield Block(*map(np.stack, zip(*held, strict=True)))
-                held = []
-        if held:
+        own = (
+            (reverse_complement(codes) if backward else codes, labels)
+            for _, _, codes, labels in _records(options, table)
+            if _split_of(codes, options) == split
+        )
+        while held := list(itertools.islice(own, _BLOCK)):
             yield Block(*map(np.stack, zip(*held, strict=True)))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from generalNAS_tools.pictures.figures import new_figure, save_figure, tick_whole_numbers
+from generalNAS_tools.pictures.figures import finish, new_figure, save_figure
 from generalNAS_tools.pictures.pictures import PALETTE
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.genotypes import CELL_KINDS
@@ -51,9 +51,7 @@ def _draw_losses(axes: "Axes", removals: Sequence[Removal], primitives: Sequence
                 label=primitive if removed else None,
             )
     axes.set(xlabel="round (hollow: stayed)", ylabel="validation loss without it")
-    tick_whole_numbers(axes)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    finish(axes, fontsize=8)
 
 
 def _draw_rounds(

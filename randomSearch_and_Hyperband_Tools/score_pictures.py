@@ -3,15 +3,12 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from generalNAS_tools.pictures.figures import new_figure, save_figure, tick_whole_numbers
+from generalNAS_tools.pictures.figures import finish, new_figure, save_figure
 from generalNAS_tools.runs.criterion import CRITERIA
 from randomSearch_and_Hyperband_Tools.halving import Rung
 from randomSearch_and_Hyperband_Tools.scores import Scores
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Curve = tuple[list[int], list[float]]
 """Epochs with a validation, and the criterion's value there."""
@@ -31,7 +28,7 @@ def draw_scores(scores: Scores, path: str | os.PathLike[str]) -> None:
         axes.plot(*zip(*points, strict=True), "o", color=f"C{colour}", label=f"{epochs} epochs")
     label = CRITERIA[scores.criterion].label
     axes.set(title="Scores of the sampled architectures", xlabel="rank", ylabel=label)
-    _finish(axes)
+    finish(axes)
     save_figure(figure, path)
 
 
@@ -71,7 +68,7 @@ def draw_halving(
             axes.text(rung.epochs, 1, text, transform=above, va="bottom", ha="center")
         axes.set_title(f"Bracket {number}", pad=22)
         axes.set(xlabel="epochs of the candidate", ylabel=CRITERIA[criterion].label)
-        _finish(axes)
+        finish(axes)
         first += plan[0].candidates
     save_figure(figure, path)
 
@@ -87,10 +84,3 @@ def _curves(history: Sequence[Mapping[str, Any]], column: str) -> dict[int, Curv
             epochs.append(trained[number])
             values.append(row[column])
     return curves
-
-
-def _finish(axes: "Axes") -> None:
-    tick_whole_numbers(axes)
-    axes.grid(alpha=0.3)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend()

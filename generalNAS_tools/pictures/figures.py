@@ -27,6 +27,19 @@ def tick_whole_numbers(axes: "Axes") -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
+def finish(axes: "Axes", **legend: Any) -> None:
+    """Whole numbers along x, a grid, and a legend where a line has a label.
+
+    Args:
+        axes: of a course over epochs, ranks or rounds.
+        legend: its options.
+    """
+    tick_whole_numbers(axes)
+    axes.grid(alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(**legend)
+
+
 def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> None:
     """Writes a figure whole or not at all, as SVG or else PNG; the same figure, the same bytes."""
     from matplotlib import rc_context  # slow: not for --help

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from generalNAS_tools.pictures.figures import new_figure, save_figure, tick_whole_numbers
+from generalNAS_tools.pictures.figures import finish, new_figure, save_figure, tick_whole_numbers
 from generalNAS_tools.pictures.graph_drawing import PLAIN_COLOUR, draw_graph
 from generalNAS_tools.search_space.genotypes import (
     CNN_CELL,
@@ -139,9 +139,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
     right.set(title="F1 at threshold 0.5", ylabel="weighted F1")
     for axes in (left, right):
         axes.set_xlabel("epoch")
-        tick_whole_numbers(axes)
-        axes.grid(alpha=0.3)
-        axes.legend()
+        finish(axes)
     save_figure(figure, path)
 
 
