@@ -161,7 +161,10 @@ def score_of(number: int, network: nn.Module, run: RunDirectory, *, diverged: bo
     columns = ("acc_valid", "valid_auroc", "valid_auprc", "valid_loss")
     last = dict.fromkeys(columns, math.nan) if diverged else rows[-1]
     return Score(
-        *(last[column] for column in columns),
+        last["acc_valid"],
+        last["valid_auroc"],
+        last["valid_auprc"],
+        last["valid_loss"],
         sum(parameter.numel() for parameter in network.parameters()),
         len(rows),
         round(sum(row["seconds"] for row in rows), 3),
