@@ -180,7 +180,7 @@ SEARCHES = {
             "epochs": 8,
             "train_supernet_epochs": 4,
             "iterations": 1,
-            "bo_sample_num": 8,
+            "bo_sample_num": 16,  # a supernet nearly as large as that of more
             "recalibration_steps": RECALIBRATION,
         },
     ),
