@@ -32,6 +32,7 @@ from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.search_space.edge_masks import full_masks
 from generalNAS_tools.training.captured_step import captured
 from generalNAS_tools.training.optimizers import weight_optimizer
+from generalNAS_tools.training.train_loop import captured_logits
 from generalNAS_tools.training.train_step import bce_loss, weight_step
 from randomSearch_and_Hyperband_Tools.random_genotypes import random_genotype
 from tests.fake_card import Card, fake_card
@@ -240,11 +241,7 @@ def final_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
     plain = take_weights(PlainFinalNetwork(genotype, options.frame).to(batch.x.device), fast)
 
     def infer(network: nn.Module, loop: LoopOptions) -> Callable[[], Any]:
-        def logits(batch: Batch) -> tuple[Tensor]:
-            with loop.autocast():
-                return (network(batch.x).logits,)
-
-        read = captured(logits, [], loop)
+        read = captured_logits(network, loop)
 
         def run() -> None:
             network.eval()

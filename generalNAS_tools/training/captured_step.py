@@ -43,8 +43,15 @@ class CudaGraph:
                     work()
             main.wait_stream(side)
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
-                return work()
+            try:
+                with torch.cuda.graph(self._graph):
+                    return work()
+            except Exception as error:
+                # torch stays on the capture's stream, and before 2.13 its generator in capture.
+                torch.cuda.set_stream(main)
+                generator = torch.cuda.default_generators[torch.cuda.current_device()]
+                generator.graphsafe_set_state(generator.clone_state())
+                raise error.__context__ or error from None  # the first, not that of the end
 
     def replay(self) -> None:
         """Does what was captured; the results are where they were."""
@@ -52,7 +59,7 @@ class CudaGraph:
 
 
 class _Off:
-    """Of this process, once a capture failed; another would fail too."""
+    """Of this process, once a capture failed, for another would too; or with several ranks."""
 
     reason = ""
 
@@ -65,13 +72,25 @@ def captured(step: Step, changed: Changed, options: LoopOptions) -> Step:
         changed: networks and optimizers.
         options: the device, and whether to capture.
     """
-    if not options.cuda_graph or ranks.count() > 1 or _Off.reason:
+    if options.cuda_graph and ranks.count() > 1 and not _Off.reason:
+        _Off.reason = "ranks meet within a step"
+        log.info("--cuda_graph: left out, %s", _Off.reason)
+    if not options.cuda_graph or _Off.reason:
         return step
-    for optimizer in changed if options.device.type == "cuda" else ():
-        for group in getattr(optimizer, "param_groups", ()):
-            if "capturable" in group:  # Adam: counts its steps there
-                group["capturable"] = True
+    for each in changed if options.device.type == "cuda" else ():
+        if isinstance(each, torch.optim.Optimizer):
+            _count_on_device(each)
     return _Captured(step, changed, options.device)
+
+
+def _count_on_device(optimizer: torch.optim.Optimizer) -> None:
+    """Lets Adam count its steps where its weights are; a run of several ranks hasn't yet."""
+    for group in optimizer.param_groups:
+        if "capturable" in group:
+            group["capturable"] = True
+    for weight, kept in optimizer.state.items():
+        if "step" in kept:
+            kept["step"] = kept["step"].to(weight.device)
 
 
 class _Captured:
@@ -117,6 +136,7 @@ class _Captured:
         except Exception as error:  # a driver may fail in any way
             _Off.reason = f"{error}".strip().partition("\n")[0] or type(error).__name__
             log.warning("--cuda_graph: left out, a step can't be captured (%s)", _Off.reason)
+            self._results = ()  # the memory of a graph that won't be used
         self._put_back(before)
 
     def _tensors(self) -> Iterator[tuple[Any, Tensor]]:

@@ -31,7 +31,7 @@ from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.rhn.cells import SearchRHN
 from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
-from generalNAS_tools.training.captured_step import captured
+from generalNAS_tools.training.captured_step import Step, captured
 from generalNAS_tools.training.epoch_metrics import EpochMetrics, Meter
 from generalNAS_tools.training.metrics import mean_areas
 from generalNAS_tools.training.train_step import Forward, bce_loss, rank_batch, weight_step
@@ -208,6 +208,16 @@ def predict(
     return ranks.gather(torch.from_numpy(predictions)).numpy(), meter.mean_loss()
 
 
+def captured_logits(forward: Forward, options: LoopOptions) -> Step:
+    """The logits of many batches of one evaluation, as `captured`."""
+
+    def logits(batch: Batch) -> tuple[Tensor, ...]:
+        with options.autocast():
+            return (forward(batch.x).logits,)
+
+    return captured(logits, [], options)
+
+
 def _passes(
     forward: Forward,
     split: PackedSplit,
@@ -218,12 +228,7 @@ def _passes(
 ) -> Iterator[tuple[Batch, NetworkOutput]]:
     """Forward passes of this rank's batches without gradients; asks after each whether to stop."""
     own = ranks.share(parts)
-
-    def logits(batch: Batch) -> tuple[Tensor, ...]:
-        with options.autocast():
-            return (forward(batch.x).logits,)
-
-    read = captured(logits, [], options)
+    read = captured_logits(forward, options)
     with torch.inference_mode():
         for step in _with_bar(range(-(-len(parts) // ranks.count())), name):
             if step < len(own):  # the last ranks may have a batch less, but all ask

@@ -48,7 +48,7 @@ class Processes:
     def __init__(self, *, apart: bool = True) -> None:
         self._apart = apart
         self._running: set[subprocess.Popen[str]] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler takes it within another's
         self.stopping = False
 
     def run(self, line: Sequence[str], *, threads: int, folder: Path) -> Ending:

@@ -8,19 +8,23 @@ import csv
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import dropout
 
 from benchmarks.bench import peak_memory
 from benchmarks.settings import MeasuringOptions, Options
+from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.plain_network import PlainFinalNetwork, take_weights
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.arithmetic import set_arithmetic
 from generalNAS_tools.runs.frame_options import FrameOptions
+from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import LengthOptions, RunOptions, WeightOptions
 from generalNAS_tools.search_space.edge_masks import full_masks, masks_from_genotype
 from generalNAS_tools.search_space.genotypes import parse_genotype
 from generalNAS_tools.search_space.mixing import MixingWeights, mask_mixing
+from generalNAS_tools.training import captured_step
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
 from tests.plain_forms.network import PlainSupernet
 from tests.scripts.in_process import run_script
@@ -137,6 +141,26 @@ def test_captured_steps_do_what_plain_ones_do(name, device, tmp_path, monkeypatc
         assert "--cuda_graph" not in (tmp_path / f"{len(memory) - 1}/run/log-a.txt").read_text()
     assert losses[1] == losses[2] == pytest.approx(losses[0], rel=1e-5)
     assert memory[2] <= memory[1] + 2**24
+
+
+@pytest.mark.parametrize("device", [pytest.param("cuda", marks=ON_CARD)])
+def test_a_step_that_reads_a_number_goes_on_as_it_is(device, monkeypatch, caplog):
+    monkeypatch.setattr(captured_step._Off, "reason", "")
+    options = LoopOptions(4, 1, 0, torch.device(device), cuda_graph=True)
+
+    def step(batch):
+        dropped = dropout(batch.x)
+        return (dropped * dropped.sum().item(),)
+
+    batch = Batch(torch.ones(4, 4, 60, device=device), torch.ones(4, 3, device=device))
+    torch.manual_seed(0)
+    expected = [step(batch)[0] for _ in range(3)]
+    torch.manual_seed(0)
+    step = captured_step.captured(step, [], options)
+    found = [step(batch)[0] for _ in range(3)]
+    assert all(map(torch.equal, found, expected))
+    assert [line.startswith("--cuda_graph: left out") for line in caplog.messages] == [True]
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
 
 
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=ON_CARD)])

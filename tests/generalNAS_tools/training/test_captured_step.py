@@ -1,6 +1,8 @@
 """Captured steps by a stand-in for CUDA's graphs; tests/scripts/test_on_a_card.py has real ones."""
 
+import contextlib
 from dataclasses import replace
+from unittest import mock
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.training import captured_step
-from generalNAS_tools.training.captured_step import captured
+from generalNAS_tools.training.captured_step import CudaGraph, captured
 from tests.graph_stand_in import StandIn, capture_here
 
 OPTIONS = LoopOptions(4, 1, 0, torch.device("cpu"), cuda_graph=True)
@@ -136,16 +138,47 @@ def test_what_can_not_be_captured_is_done_as_it_is(graph, reason, monkeypatch, c
     assert replayed.captured() == replayed.step  # nor is it tried again
 
 
-def test_several_ranks_or_off_capture_nothing(monkeypatch):
+def test_several_ranks_or_off_capture_nothing(monkeypatch, caplog):
+    caplog.set_level("INFO")
     capture_here(monkeypatch)
     training = Training()
     assert training.captured(replace(OPTIONS, cuda_graph=False)) == training.step
+    assert not caplog.messages
     monkeypatch.setattr(captured_step.ranks, "count", lambda: 2)
-    assert training.captured() == training.step
+    assert training.captured() == training.captured() == training.step
+    assert caplog.messages == ["--cuda_graph: left out, ranks meet within a step"]
 
 
 def test_adam_counts_its_steps_on_the_device(monkeypatch):
+    """Also where several ranks, which capture nothing, have counted them on the host."""
     capture_here(monkeypatch)
     training = Training("adam")
+    training.step(batches()[0])
+    state = training.optimizer.state
+    (weight, kept), *_ = state.items()
+    state[weight.to("meta")] = state.pop(weight)
     training.captured(replace(OPTIONS, device=torch.device("cuda")))
     assert training.optimizer.param_groups[0]["capturable"]
+    assert kept["step"].device.type == "meta"
+
+
+def test_a_failed_capture_leaves_stream_and_generator_as_they_were(monkeypatch):
+    """The message is that of what failed, not of the capture's end."""
+
+    class Capture(contextlib.nullcontext):
+        def __exit__(self, *_):
+            raise RuntimeError("operation failed due to a previous error during capture")
+
+    cuda, calls = mock.MagicMock(graph=lambda _: Capture()), []
+
+    def work():
+        calls.append(1)
+        if len(calls) > captured_step._WARM_UP:
+            raise RuntimeError("a number is read")
+
+    monkeypatch.setattr(torch, "cuda", cuda)
+    with pytest.raises(RuntimeError, match="a number is read"):
+        CudaGraph(torch.device("cuda")).record(work)
+    cuda.set_stream.assert_called_once_with(cuda.current_stream())
+    generator = cuda.default_generators[cuda.current_device()]
+    generator.graphsafe_set_state.assert_called_once_with(generator.clone_state())
