@@ -71,10 +71,10 @@ def settle(plan: Plan, arms: Sequence[str], options: Options) -> None:
 
 
 def carry_out(runs: Sequence[Run], plan: Plan, options: Options) -> None:
-    """Does what is left of the runs."""
+    """Does what is left of the runs, seed by seed: whenever it stops, arms can be compared."""
     assert plan.threads is not None
     left = []
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run.seed):
         if "reason" in plan.arms[run.arm]:
             write_state(run.folder, {"status": "failed", "reason": plan.arms[run.arm]["reason"]})
         elif read_state(run.folder).get("status") not in FINISHED:

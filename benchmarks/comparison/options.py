@@ -43,6 +43,11 @@ class ComparisonOptions:
     )
     save_dir: str = flag(str, "results/compare", "folder for everything")
 
+    def __post_init__(self) -> None:
+        """Refuses two things of which each is the only one."""
+        if self.plan_only and self.report_only:
+            raise ValueError("--plan_only and --report_only: give one of them")
+
     def arms(self) -> list[str]:
         """Names of all arms, each once."""
         names = [*self.methods.split(","), *self.baselines.split(",")]

@@ -53,6 +53,8 @@ def test_a_report_of_what_is_there_runs_nothing(toy, tmp_path):
     assert (lines, path.read_text()) == ([], changed)
     with pytest.raises(ValueError, match=r"--report_only: .*plan.json has no random, darts"):
         compare(toy, tmp_path, methods="random,darts", report_only=True)
+    with pytest.raises(ValueError, match="--plan_only and --report_only: give one"):
+        compare(toy, tmp_path, methods="random", plan_only=True, report_only=True)
     assert running.owns(running.path("log", "txt"))
 
 

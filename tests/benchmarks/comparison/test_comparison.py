@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -89,6 +90,13 @@ def test_all_found_networks_are_trained_alike(done):
     }
     assert len(kept) == 1
     assert "--epochs=2" in kept.pop()
+
+
+def test_a_seed_of_every_arm_comes_before_the_next_seed(done):
+    _, _, lines = done
+    trained = words(lines, "train_finalArchitecture.py")
+    seeds = [re.search(r"seed-(\d)", " ".join(line))[1] for line in trained]
+    assert seeds == ["0"] * 4 + ["1"] * 4
 
 
 def test_random_architectures_are_drawn_apart(done):
