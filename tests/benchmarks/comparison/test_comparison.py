@@ -16,12 +16,6 @@ ARMS = {"methods": "darts,random,random_average,one_architecture", "baselines": 
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    # long enough for DanQ
-    return Toy.make(tmp_path_factory.mktemp("toy"), num_valid=12, num_test=20, seq_size=40)
-
-
-@pytest.fixture(scope="module")
 def done(toy):
     """A finished comparison: its folder, its records, and what ran."""
     folder = toy.folder / "compare"
