@@ -15,6 +15,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.comparison.arms import SEARCHES, kind_of_arm
 from benchmarks.comparison.collect import record_of
+from benchmarks.comparison.earlier import reported
 from benchmarks.comparison.facts import data_flags, fixed_facts, frame_flags
 from benchmarks.comparison.one_run import Run, device_kind
 from benchmarks.comparison.options import Options
@@ -52,10 +53,14 @@ def main() -> None:
         log.info("the plan is %s; the same command without --plan_only runs it", plan.path)
         return
     runs = [run for name in arms for run in runs_of(name, plan, options)]
+    kept = reported(runs, plan)
+    others = [run for run in runs if (run.arm, run.seed) not in kept]
+    if kept:
+        log.info("%d runs without a folder are those of the last report", len(kept))
     if not options.comparison.report_only:
-        carry_out(runs, plan, options)
-    records = [record_of(run, plan.arms[run.arm].get("planned", {})) for run in runs]
-    report(records, plan, folder)
+        carry_out(others, plan, options)
+    records = [record_of(run, plan.arms[run.arm].get("planned", {})) for run in others]
+    report([*kept.values(), *records], plan, folder)
 
 
 def settle(plan: Plan, arms: Sequence[str], options: Options) -> None:

@@ -4,6 +4,7 @@ The same records give the same bytes, in whatever order they come.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -39,22 +40,24 @@ from generalNAS_tools.pictures.pictures import draw_genotype, save_figure
 TITLE = "Comparison of architecture searches"
 PICTURES = "pictures"
 """Folder of the pictures, which holds nothing else."""
+GENOTYPES = "genotypes"
+"""Folder of the networks of all runs, by arm and seed."""
 
 Part = str | Table | Picture
 
 
 def write_report(records: Sequence[RunRecord], folder: Path, facts: Mapping[str, object]) -> None:
-    """Writes compare.json, runs.csv, targets.csv, report.md, table.tex, report.html and pictures.
+    """Writes compare.json, runs.csv, targets.csv, report.md, table.tex, report.html, and more.
 
     Args:
         records: of all runs, those without a result too.
-        folder: where to; pictures go into its folder `pictures`.
+        folder: where to; its folders `pictures` and `genotypes` get what their names say.
         facts: what is known of plan, machine, data, versions and flags, by name.
 
     Raises:
         ValueError: the records contradict each other, or a file can't be written.
     """
-    summary = summarise(records)
+    summary = summarise([_keep_genotype(record, folder / GENOTYPES) for record in records])
     facts = as_stored(facts)
     known = flatten(facts)
     pictures = _Pictures(folder / PICTURES)
@@ -80,6 +83,21 @@ def write_report(records: Sequence[RunRecord], folder: Path, facts: Mapping[str,
     }.items():
         with atomic_write(folder / name) as file:
             file.write(text.encode())
+
+
+def _keep_genotype(record: RunRecord, folder: Path) -> RunRecord:
+    """Copies a run's genotype, if it can be read; gives the record that names the copy."""
+    path = folder / f"{record.arm}-{record.seed}.json"
+    if record.genotype in (None, path):
+        return record
+    assert record.genotype is not None
+    try:
+        genotype = read_genotype(record.genotype)
+    except ValueError:
+        return record  # the page will tell
+    with atomic_write(path) as file:
+        file.write(genotype.to_json().encode() + b"\n")
+    return replace(record, genotype=path)
 
 
 class _Pictures:

@@ -1,6 +1,7 @@
 """What becomes of a comparison that is extended, edited, failing or moved; in this process."""
 
 import json
+import shutil
 
 import pytest
 
@@ -38,6 +39,20 @@ def test_an_edited_plan_is_followed(toy, tmp_path):
     _, lines = compare(toy, tmp_path, methods="darts", seeds=1)
     (search,) = words(lines, "train_genomicDARTS.py")
     assert "--epochs=1" in search
+
+
+def test_runs_whose_folders_are_gone_are_not_run_again(toy, tmp_path):
+    flags = {"methods": "random,random_average"}
+    compare(toy, tmp_path, **flags, seeds=1)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.[cjms]*") if path.is_file()}
+    shutil.rmtree(tmp_path / "runs")
+    _, lines = compare(toy, tmp_path, **flags, seeds=1)
+    assert lines == []
+    reports = [path for path in before if "runs" not in path.parts]
+    assert {path: path.read_bytes() for path in reports} == {path: before[path] for path in reports}
+    records, lines = compare(toy, tmp_path, **flags, seeds=2)
+    assert [record.status for record in records] == 4 * ["done"]
+    assert len(words(lines, "train_finalArchitecture.py")) == 2
 
 
 def test_a_report_of_what_is_there_runs_nothing(toy, tmp_path):

@@ -15,7 +15,9 @@ from matplotlib.image import imread
 
 from benchmarks.comparison.records import RunRecord
 from benchmarks.comparison.report import write_report
+from generalNAS_tools.files.genotype_files import read_genotype
 from tests.benchmarks.comparison.record_cases import FACTS, comparison, done
+from tests.generalNAS_tools.search_space.genotype_cases import EXAMPLE
 
 FILES = {"compare.json", "runs.csv", "targets.csv", "report.md", "table.tex", "report.html"}
 PICTURES = ["anytime", "genotype-darts", "ranks", "seeds", "sizes"]
@@ -50,7 +52,7 @@ def written(tmp_path_factory):
 
 def test_every_file_is_there(written):
     folder, _ = written
-    assert {path.name for path in folder.iterdir()} == FILES | {"pictures", "runs"}
+    assert {path.name for path in folder.iterdir()} == FILES | {"pictures", "genotypes", "runs"}
     names = sorted(path.name for path in (folder / "pictures").iterdir())
     assert names == sorted(f"{name}.{end}" for name in PICTURES for end in ("png", "svg"))
     for name in PICTURES:
@@ -64,7 +66,8 @@ def test_runs_csv_has_one_row_a_run(written):
     found = {(row["arm"], int(row["seed"])): row for row in rows}
     assert found["osp", 1]["status"] == "diverged"
     assert found["osp", 1]["test_auprc"] == ""
-    assert found["darts", 3]["genotype"] == "runs/darts/seed-3/genotype.npy"
+    assert found["darts", 3]["genotype"] == "genotypes/darts-3.json"
+    assert read_genotype(folder / "genotypes/darts-3.json") == EXAMPLE
     record = next(r for r in records if (r.arm, r.seed) == ("darts", 3))
     assert float(found["darts", 3]["test_auprc"]) == record.test_auprc
 

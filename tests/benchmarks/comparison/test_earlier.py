@@ -1,0 +1,111 @@
+"""Runs whose folders are gone, from the last report: as they were, or a line that says why not."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from benchmarks.comparison.earlier import reported
+from benchmarks.comparison.plan import Plan
+from benchmarks.comparison.report import write_report
+from generalNAS_tools.workers.tasks import write_state
+from tests.benchmarks.comparison.record_cases import FACTS, comparison
+
+
+class Run(NamedTuple):
+    """What is asked of a `Run`."""
+
+    arm: str
+    seed: int
+    folder: Path
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A folder with nothing but a report: its records, its runs and its plan."""
+    records = comparison(3, folder=tmp_path / "elsewhere")
+    plan = Plan(tmp_path)
+    plan.arms = {record.arm: {"kind": record.kind, "flags": {}} for record in records}
+    plan.fixed = {name: value for name, value in FACTS.items() if name not in ("arms", "threads")}
+    plan.threads = FACTS["threads"]
+    write_report(records, tmp_path, plan.fixed | {"threads": 1, "arms": plan.arms})
+    runs = [Run(r.arm, r.seed, tmp_path / "runs" / r.arm / f"seed-{r.seed}") for r in records]
+    return records, runs, plan
+
+
+def test_records_are_as_they_were(written):
+    records, runs, plan = written
+    found = reported(runs, plan)
+    finished = [record for record in records if record.status in ("done", "diverged")]
+    assert 0 < len(finished) < len(records)
+    assert found.keys() == {(record.arm, record.seed) for record in finished}
+    for record in finished:
+        copy = plan.path.parent / "genotypes" / f"{record.arm}-{record.seed}.json"
+        genotype = copy if record.genotype else None
+        assert found[record.arm, record.seed] == dataclasses.replace(record, genotype=genotype)
+
+
+def test_the_report_of_what_was_reported_is_the_same(written, tmp_path):
+    records, runs, plan = written
+    paths = [path for path in tmp_path.rglob("*") if path.is_file()]
+    before = [path.read_bytes() for path in paths]
+    kept = reported(runs, plan)
+    others = [record for record in records if (record.arm, record.seed) not in kept]
+    facts = plan.fixed | {"threads": 1, "arms": plan.arms}
+    write_report([*kept.values(), *others], tmp_path, facts)
+    assert [path.read_bytes() for path in paths] == before
+
+
+def test_what_has_a_folder_is_not_taken_from_a_report(written):
+    _, runs, plan = written
+    for run in runs:
+        run.folder.mkdir(parents=True)
+        write_state(run.folder, {"status": "running"})
+    assert reported(runs, plan) == {}
+
+
+def test_a_report_of_another_plan_does_not_count(written):
+    _, runs, plan = written
+    everything = reported(runs, plan)
+    plan.arms["darts"] = {"kind": "search", "flags": {"epochs": 1}}
+    assert {key for key in everything if key[0] != "darts"} == reported(runs, plan).keys()
+    plan.threads = 2
+    assert reported(runs, plan) == {}
+    plan.threads, plan.fixed["--budget"] = 1, 7
+    assert reported(runs, plan) == {}
+    plan.path.with_name("compare.json").unlink()
+    assert reported(runs, plan) == {}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"test_auprc": "much"}, {"test_auprc": [1]}, {"reason": None}, {"anytime": [1.0]},
+     {"anytime": None}, {"genotype": {}}, {"genotype": 3}, {"seed": [0]}, {"status": []}],
+)  # fmt: skip
+def test_a_damaged_run_is_refused(written, damage):
+    _, runs, plan = written
+    path = plan.path.with_name("compare.json")
+    state = json.loads(path.read_text())
+    state["runs"][0].update(damage)
+    path.write_text(json.dumps(state))
+    with pytest.raises(ValueError, match=r"compare.json: not a report of a comparison, or damaged"):
+        reported(runs, plan)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"facts": {}}', '{"runs": []}'])
+def test_a_damaged_report_is_refused(written, text):
+    _, runs, plan = written
+    plan.fixed, plan.threads = {}, None
+    plan.path.with_name("compare.json").write_text(text)
+    with pytest.raises(ValueError, match=r"compare.json: not a report of a comparison, or damaged"):
+        reported(runs, plan)
+
+
+def test_a_damaged_table_of_targets_is_refused(written):
+    _, runs, plan = written
+    path = plan.path.with_name("targets.csv")
+    path.write_text(path.read_text().replace("DNase", "").replace(",0.", ",x."))
+    with pytest.raises(ValueError, match=r"not a report of a comparison, or damaged"):
+        reported(runs, plan)
