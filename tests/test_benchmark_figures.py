@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from generalNAS_tools.files.genotype_files import read_genotype
+
 ROOT = Path(__file__).parents[1]
 SEARCHES = {
     "genomeDARTS": "darts",
@@ -24,10 +26,15 @@ OTHERS = {
 }
 
 
+def runs():
+    """All runs, by their columns."""
+    with (ROOT / "docs/benchmark/yeast/runs.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def measured(arm, column):
     """The scores of an arm's runs."""
-    with (ROOT / "docs/benchmark/yeast/runs.csv").open(newline="") as file:
-        return [float(run[column]) for run in csv.DictReader(file) if run["arm"] == arm]
+    return [float(run[column]) for run in runs() if run["arm"] == arm]
 
 
 def stated(page, header):
@@ -58,3 +65,11 @@ def test_the_page_states_what_every_arm_reached():
         spread = f"{rounded(min(auprc))}–{rounded(max(auprc))}"
         figures = [rounded(np.mean(auprc)), rounded(np.mean(auroc)), spread, str(len(auprc))]
         assert row == figures, name
+
+
+def test_the_networks_of_the_runs_are_there():
+    names = [run["genotype"] for run in runs() if run["genotype"]]
+    for name in names:
+        read_genotype(ROOT / "docs/benchmark/yeast" / name)
+    there = (ROOT / "docs/benchmark/yeast/genotypes").iterdir()
+    assert sorted(names) == sorted(f"genotypes/{path.name}" for path in there)
