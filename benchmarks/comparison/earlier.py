@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -12,9 +13,15 @@ from benchmarks.comparison.one_run import Run
 from benchmarks.comparison.plan import Plan
 from benchmarks.comparison.records import RunRecord
 from generalNAS_tools.files.atomic_files import reading
-from generalNAS_tools.workers.tasks import FINISHED, read_state
+from generalNAS_tools.workers.tasks import FINISHED
 
-_WORDS = {"arm", "kind", "status", "reason"}
+log = logging.getLogger(__name__)
+
+_WORDS = {"status", "reason"}
+_OTHERS = {"arm", "kind", "seed", "targets", "anytime", "genotype"}
+"""Fields that the run itself says, or that aren't one word or number."""
+_LARGEST = 1e18
+"""Above all numbers of a run; not a number and infinity aren't below it."""
 _Key = tuple[str, int]
 _Targets = Mapping[_Key, Sequence[Mapping[str, Any]]]
 
@@ -23,53 +30,71 @@ def reported(runs: Sequence[Run], plan: Plan) -> dict[_Key, RunRecord]:
     """Records of the runs that the report in the comparison's folder is all that is left of.
 
     Args:
-        runs: of the comparison.
-        plan: of the comparison; a report or an arm that was planned otherwise doesn't count.
+        runs: that the next report is of.
+        plan: of the comparison.
 
     Raises:
-        ValueError: the report is damaged.
+        ValueError: the report is damaged, or the next one would lose such a run.
     """
-    path = plan.path.with_name("compare.json")
+    path, kept, lost = plan.path.with_name("compare.json"), {}, []
     if not path.exists():
         return {}
+    targets = _targets(path.with_name("targets.csv"))
+    ours = {(run.arm, run.seed): run for run in runs}
     with reading(path, "a report of a comparison"):
         state = json.loads(path.read_text(encoding="utf-8"))
         facts = state["facts"]
-        if any(
-            facts.get(name) != value
-            for name, value in [*plan.fixed.items(), ("threads", plan.threads)]
-        ):
-            return {}
-        arms = {name for name, arm in plan.arms.items() if facts["arms"].get(name) == arm}
-        gone = {(r.arm, r.seed) for r in runs if r.arm in arms and not read_state(r.folder)}
-        rows = {(row["arm"], row["seed"]): row for row in state["runs"]}
-        targets = _targets(path.with_name("targets.csv"))
-        return {
-            key: _record(rows[key], path.parent, targets[key])
-            for key in sorted(gone & rows.keys())
-            if rows[key]["status"] in FINISHED
-        }
+        same = facts | plan.fixed | {"threads": plan.threads} == facts
+        for row in state["runs"]:
+            arm, seed = row["arm"], row["seed"]
+            folder = path.parent / "runs" / arm / f"seed-{seed}"
+            if row["status"] not in FINISHED or folder.exists():
+                continue
+            if same and (arm, seed) in ours and facts["arms"][arm] == plan.arms[arm]:
+                kept[arm, seed] = _record(ours[arm, seed], row, path.parent, targets)
+            else:
+                lost.append(f"{arm} seed {seed}")
+    if lost:
+        raise ValueError(
+            f"{path} is all that is left of {', '.join(lost)}, of other --seeds, --methods or "
+            f"another plan than now; give those, or move the file away to do without"
+        )
+    if any(record.status == "done" and not record.targets for record in kept.values()):
+        log.warning("%s: not of all runs; categories leave them out", path.with_name("targets.csv"))
+    return kept
 
 
-def _record(
-    row: Mapping[str, Any], folder: Path, targets: Sequence[Mapping[str, Any]]
-) -> RunRecord:
-    plain = {field.name for field in fields(RunRecord)} - {"targets", "anytime", "genotype"}
-    for name in plain:
-        if not isinstance(row[name], str if name in _WORDS else int | float | None):
-            raise ValueError(f"{name} {row[name]!r}")
+def _record(run: Run, row: Mapping[str, Any], folder: Path, targets: _Targets) -> RunRecord:
+    cells = {
+        field.name: row[field.name] for field in fields(RunRecord) if field.name not in _OTHERS
+    }
+    for name, value in cells.items():
+        good = isinstance(value, str) if name in _WORDS else value is None or _is_number(value)
+        if not good:
+            raise ValueError(f"{name} {value!r}")
+    if not all(_is_number(value) for point in row["anytime"] for value in point):
+        raise ValueError("anytime holds more than numbers")
     return RunRecord(
-        **{name: row[name] for name in plain},
-        targets=tuple(targets),
-        anytime=tuple((float(seconds), float(score)) for seconds, score in row["anytime"]),
+        **cells,
+        arm=run.arm,
+        kind=run.kind,
+        seed=run.seed,
+        targets=tuple(targets[run.arm, run.seed]),
+        anytime=tuple((seconds, score) for seconds, score in row["anytime"]),
         genotype=None if row["genotype"] is None else folder / row["genotype"],
     )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < _LARGEST
 
 
 def _targets(path: Path) -> _Targets:
     """Rows of a targets.csv by arm and seed; none without the file."""
     found: dict[_Key, list[dict[str, Any]]] = defaultdict(list)
-    if path.exists():
+    if not path.exists():
+        return found
+    with reading(path, "the table of targets of a comparison"):
         for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
             scores = {name: float(row[name]) if row[name] else None for name in ("auroc", "auprc")}
             counts = {name: int(row[name]) for name in ("target", "positives")}

@@ -88,13 +88,15 @@ def write_report(records: Sequence[RunRecord], folder: Path, facts: Mapping[str,
 def _keep_genotype(record: RunRecord, folder: Path) -> RunRecord:
     """Copies a run's genotype, if it can be read; gives the record that names the copy."""
     path = folder / f"{record.arm}-{record.seed}.json"
-    if record.genotype in (None, path):
+    if record.genotype == path:
         return record
-    assert record.genotype is not None
     try:
-        genotype = read_genotype(record.genotype)
+        genotype = read_genotype(record.genotype) if record.genotype else None
     except ValueError:
-        return record  # the page will tell
+        genotype = None  # the page will tell
+    if genotype is None:
+        path.unlink(missing_ok=True)
+        return record
     with atomic_write(path) as file:
         file.write(genotype.to_json().encode() + b"\n")
     return replace(record, genotype=path)

@@ -10,7 +10,6 @@ import pytest
 from benchmarks.comparison.earlier import reported
 from benchmarks.comparison.plan import Plan
 from benchmarks.comparison.report import write_report
-from generalNAS_tools.workers.tasks import write_state
 from tests.benchmarks.comparison.record_cases import FACTS, comparison
 
 
@@ -18,6 +17,7 @@ class Run(NamedTuple):
     """What is asked of a `Run`."""
 
     arm: str
+    kind: str
     seed: int
     folder: Path
 
@@ -31,8 +31,12 @@ def written(tmp_path):
     plan.fixed = {name: value for name, value in FACTS.items() if name not in ("arms", "threads")}
     plan.threads = FACTS["threads"]
     write_report(records, tmp_path, plan.fixed | {"threads": 1, "arms": plan.arms})
-    runs = [Run(r.arm, r.seed, tmp_path / "runs" / r.arm / f"seed-{r.seed}") for r in records]
-    return records, runs, plan
+    return records, [run_of(record, tmp_path) for record in records], plan
+
+
+def run_of(record, folder):
+    where = folder / "runs" / record.arm / f"seed-{record.seed}"
+    return Run(record.arm, record.kind, record.seed, where)
 
 
 def test_records_are_as_they_were(written):
@@ -62,27 +66,48 @@ def test_what_has_a_folder_is_not_taken_from_a_report(written):
     _, runs, plan = written
     for run in runs:
         run.folder.mkdir(parents=True)
-        write_state(run.folder, {"status": "running"})
     assert reported(runs, plan) == {}
+    assert reported(runs[1:], plan) == {}
 
 
-def test_a_report_of_another_plan_does_not_count(written):
+def test_a_report_that_would_lose_runs_is_refused(written):
     _, runs, plan = written
-    everything = reported(runs, plan)
-    plan.arms["darts"] = {"kind": "search", "flags": {"epochs": 1}}
-    assert {key for key in everything if key[0] != "darts"} == reported(runs, plan).keys()
-    plan.threads = 2
-    assert reported(runs, plan) == {}
-    plan.threads, plan.fixed["--budget"] = 1, 7
-    assert reported(runs, plan) == {}
+    everything, first = reported(runs, plan), runs[0]
+    error = rf"compare.json is all that is left of {first.arm} seed {first.seed}, of other --seeds"
+    with pytest.raises(ValueError, match=error):
+        reported(runs[1:], plan)
+    first.folder.mkdir(parents=True)
+    assert {(first.arm, first.seed), *reported(runs[1:], plan)} == everything.keys()
+
+
+@pytest.mark.parametrize("what", ["flags", "threads", "fixed"])
+def test_runs_of_another_plan_are_not_taken(written, what):
+    _, runs, plan = written
+    if what == "flags":
+        plan.arms["darts"] = {"kind": "search", "flags": {"epochs": 1}}
+    elif what == "threads":
+        plan.threads = 2
+    else:
+        plan.fixed["--budget"] = 7
+    with pytest.raises(ValueError, match=r"compare.json is all that is left of .*darts seed 0"):
+        reported(runs, plan)
     plan.path.with_name("compare.json").unlink()
     assert reported(runs, plan) == {}
+
+
+def test_a_report_without_targets_says_so(written, caplog):
+    _, runs, plan = written
+    plan.path.with_name("targets.csv").unlink()
+    assert reported(runs, plan)
+    assert "targets.csv: not of all runs" in caplog.text
 
 
 @pytest.mark.parametrize(
     "damage",
     [{"test_auprc": "much"}, {"test_auprc": [1]}, {"reason": None}, {"anytime": [1.0]},
-     {"anytime": None}, {"genotype": {}}, {"genotype": 3}, {"seed": [0]}, {"status": []}],
+     {"anytime": None}, {"anytime": [["1", 1]]}, {"anytime": [[1, float("nan")]]},
+     {"parameters": 10**30}, {"valid_auprc": float("inf")}, {"genotype": {}}, {"genotype": 3},
+     {"seed": [0]}, {"arm": None}, {"status": []}],
 )  # fmt: skip
 def test_a_damaged_run_is_refused(written, damage):
     _, runs, plan = written
@@ -106,6 +131,6 @@ def test_a_damaged_report_is_refused(written, text):
 def test_a_damaged_table_of_targets_is_refused(written):
     _, runs, plan = written
     path = plan.path.with_name("targets.csv")
-    path.write_text(path.read_text().replace("DNase", "").replace(",0.", ",x."))
-    with pytest.raises(ValueError, match=r"not a report of a comparison, or damaged"):
+    path.write_text(path.read_text().replace(",0.", ",x."))
+    with pytest.raises(ValueError, match=r"targets.csv: not the table of targets of a comparison"):
         reported(runs, plan)

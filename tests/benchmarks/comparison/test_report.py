@@ -165,8 +165,12 @@ def test_little_is_enough_for_a_report(tmp_path, records):
 
 def test_a_lost_genotype_is_told(tmp_path):
     record = done("darts", 0, 0.3, folder=tmp_path)
+    report(tmp_path, [record])
+    kept = tmp_path / "genotypes/darts-0.json"
+    assert kept.exists()
     record.genotype.unlink()
     files = report(tmp_path, [record])
+    assert not kept.exists()
     assert b"darts, seed 0: can&#x27;t be drawn" in files["report.html"]
 
 
