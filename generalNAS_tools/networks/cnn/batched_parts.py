@@ -1,10 +1,13 @@
 """A part of a primitive on a batch of operations: one convolution, one BatchNorm.
 
+Batches of separable parts that differ by their kernel alone may be computed side by side.
+
 Activations are rows, see `convolutions`. Dimension letters: B batch, C channels, L sequence length
 (bp), n operations in a batch, R = B·L.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +17,7 @@ from generalNAS_tools.networks.cnn.convolutions import convolve, depthwise
 from generalNAS_tools.networks.cnn.operations import (
     Part,
     folds,
+    is_small,
     normalise,
     running_affine,
     statistics_of,
@@ -63,19 +67,21 @@ class BatchedPart(nn.Module):
             (B, L', n, C).
         """
         if self.part.separable and folds(x):
-            return pointwise(*self._folded_pointwise(x, chosen, scale), rectify=rectify)
+            return pointwise(*_fold([Batch(self, chosen)], x, scale), rectify=rectify)
         statistics, bias = self._statistics(chosen), None
         # torch's BatchNorm backward reads beyond an expanded weight: contiguous.
         scale = None if scale is None else scale.flatten().contiguous()
         normalised = self.training or not folds(x)
         if self.part.separable:
-            y = pointwise(self._depthwise(x, chosen), self._matrices(chosen)).flatten(2)
+            y = _depthwise([Batch(self, chosen)], x)
+            y = pointwise(y, self.matrices(chosen)).flatten(2)
         else:
             weight = self._take(self.conv, chosen)
             if not normalised:
                 factor, bias = running_affine(self.norm, statistics=statistics, scale=scale)
                 weight = weight * factor.view(-1, 1, 1)
-            y = convolve(functional.relu(x.flatten(2)), weight, bias, stride=self.stride)
+            y = functional.relu(x.flatten(2))
+            y = convolve(y, weight, bias, stride=self.stride, groups=x.shape[2])
         if normalised:
             y = normalise(y, self.norm, statistics=statistics, scale=scale)
         if self.training:
@@ -83,20 +89,9 @@ class BatchedPart(nn.Module):
         y = functional.relu(y) if rectify else y
         return y.unflatten(2, (len(chosen), self.channels))
 
-    def add_into(
-        self, total: Tensor, x: Tensor, chosen: Sequence[int], slots: Sequence[int], scale: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Adds a separable part's results to slots of `total`, (slots, R · C), in place.
-
-        Returns:
-            `total` and what is still to be added to every position of the slots, (n, C).
-        """
-        d, weight, bias = self._folded_pointwise(x, chosen, scale)
-        return pointwise_into(total, d, weight, slots), bias
-
     def each(self, x: Tensor, chosen: Sequence[int], scale: Tensor) -> list[Tensor]:
-        """The results (B, L', C); a full part's one by one: a grouped convolution is slower."""
-        if self.part.separable:
+        """The results (B, L', C); a full part's one by one where a grouped one is slower."""
+        if self.part.separable or is_small(x):
             return list(self(x, chosen, scale).unbind(2))
         inputs, scales = x.split(1, dim=2), scale.split(1)
         return [
@@ -110,36 +105,24 @@ class BatchedPart(nn.Module):
         tensors = [*self.parameters(), *statistics_of(self.norm)]
         return [tensor.detach()[rows] for tensor in tensors]
 
-    def _folded_pointwise(
-        self, x: Tensor, chosen: Sequence[int], scale: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Depthwise result, and the 1×1 convolution with BatchNorm and scale folded in."""
-        count, x, weight = len(chosen), self._depthwise(x, chosen), self._matrices(chosen)
-        if not self.training:
-            flat = None if scale is None else scale.flatten()
-            statistics = self._statistics(chosen)
-            factor, bias = running_affine(self.norm, statistics=statistics, scale=flat)
-            return x, weight * factor.view(count, -1, 1), bias.view(count, -1)
-        shift = None
-        if self.norm.affine:
-            scale, shift = (own.view(count, -1) for own in (self.norm.weight, self.norm.bias))
-        folded = fold_norm(x, weight, scale, shift=shift, eps=self.norm.eps)
-        self._track(folded.mean, folded.var, x.shape[0] * x.shape[1], chosen)
-        return folded.d, folded.weight, folded.bias
+    def kernels(self, chosen: Sequence[int], size: int) -> Tensor:
+        """The separable part's first half, (n · C, 1, size), with zeros at both ends."""
+        weight, ends = self._take(self.conv, chosen), (size - self.part.kernel) // 2
+        return functional.pad(weight, (ends, ends)) if ends else weight
 
-    def _depthwise(self, x: Tensor, chosen: Sequence[int]) -> Tensor:
-        """The separable part's first half, in memory of its own."""
-        if self.part.kernel == 1:
-            return x[:, :: self.stride].clone(memory_format=torch.contiguous_format)
-        weight = self._take(self.conv, chosen)
-        return depthwise(x, weight, stride=self.stride, dilation=self.part.dilation)
-
-    def _matrices(self, chosen: Sequence[int]) -> Tensor:
+    def matrices(self, chosen: Sequence[int]) -> Tensor:
         """The separable part's second half, (n, C, C)."""
         return self._take(self.pointwise, chosen).view(len(chosen), self.channels, self.channels)
 
+    def running_affine(self, chosen: Sequence[int], scale: Tensor | None) -> list[Tensor]:
+        """The BatchNorm in evaluation mode, as factor and shift, (n, C) each."""
+        flat = None if scale is None else scale.flatten()
+        affine = running_affine(self.norm, statistics=self._statistics(chosen), scale=flat)
+        return [own.view(len(chosen), -1) for own in affine]
+
     @torch.no_grad()
-    def _track(self, mean: Tensor, var: Tensor, rows: int, chosen: Sequence[int]) -> None:
+    def track(self, mean: Tensor, var: Tensor, rows: int, chosen: Sequence[int]) -> None:
+        """Moves the running statistics towards those of so many rows, (n, C) each."""
         statistics = self._statistics(chosen)
         assert self.norm.momentum is not None
         statistics[0].lerp_(mean.flatten(), self.norm.momentum)
@@ -168,11 +151,83 @@ class BatchedPart(nn.Module):
         return torch.cat([parts[position] for position in chosen])
 
 
-def run_parts(parts: Sequence[BatchedPart], x: Tensor, chosen: Sequence[int]) -> Tensor:
-    """Runs the parts before a primitive's last: rectified input → the last part's input."""
-    for part in parts:
-        x = part(x, chosen, rectify=part.part.separable)
+class Batch(NamedTuple):
+    """Operations to compute: positions in a part."""
+
+    part: BatchedPart
+    chosen: Sequence[int]
+
+
+def run_parts(levels: Sequence[Sequence[Batch]], x: Tensor) -> Tensor:
+    """Runs the parts before a primitive's last: rectified input → the last part's input.
+
+    Args:
+        levels: one after the other, of each what is computed side by side.
+        x: (B, L, n, C), see `BatchedPart.forward`.
+    """
+    for batches in levels:
+        part, chosen = batches[0]
+        if len(batches) > 1:
+            x = pointwise(*_fold(batches, x, None), rectify=True)
+        else:
+            x = part(x, chosen, rectify=part.part.separable)
     return x
+
+
+def add_into(
+    total: Tensor, batches: Sequence[Batch], x: Tensor, slots: Sequence[int], scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Adds results of separable parts side by side to slots of `total`, (slots, R · C), in place.
+
+    Args:
+        total: changed and returned.
+        batches: what to compute.
+        x: (B, L, n, C), see `BatchedPart.forward`, like `scale`.
+        slots: where the n results go.
+        scale: (n, C).
+
+    Returns:
+        `total` and what is still to be added to every position of the slots, (n, C).
+    """
+    d, weight, bias = _fold(batches, x, scale)
+    return pointwise_into(total, d, weight, slots), bias
+
+
+def _fold(
+    batches: Sequence[Batch], x: Tensor, scale: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Depthwise result, and the 1×1 convolutions with BatchNorm and scale folded in."""
+    x, weight = _depthwise(batches, x), _join([part.matrices(some) for part, some in batches])
+    sizes, norms = [len(some) for _, some in batches], [part.norm for part, _ in batches]
+    if not norms[0].training:
+        scales = scale.split(sizes) if scale is not None else [None] * len(sizes)
+        both = zip(batches, scales, strict=True)
+        affine = [part.running_affine(some, own) for (part, some), own in both]
+        factor, bias = (_join(own) for own in zip(*affine, strict=True))
+        return x, weight * factor.unsqueeze(2), bias
+    shift = None
+    if norms[0].affine:
+        scale = _join([norm.weight for norm in norms]).view(weight.shape[:2])
+        shift = _join([norm.bias for norm in norms]).view(weight.shape[:2])
+    folded = fold_norm(x, weight, scale, shift=shift, eps=norms[0].eps)
+    statistics = folded.mean.split(sizes), folded.var.split(sizes)
+    for (part, some), mean, var in zip(batches, *statistics, strict=True):
+        part.track(mean, var, x.shape[0] * x.shape[1], some)
+    return folded.d, folded.weight, folded.bias
+
+
+def _depthwise(batches: Sequence[Batch], x: Tensor) -> Tensor:
+    """The first half of separable parts side by side, in memory of its own."""
+    first = batches[0].part
+    kernel = max(part.part.kernel for part, _ in batches)
+    if kernel == 1:
+        return x[:, :: first.stride].clone(memory_format=torch.contiguous_format)
+    weight = _join([part.kernels(some, kernel) for part, some in batches])
+    return depthwise(x, weight, stride=first.stride, dilation=first.part.dilation)
+
+
+def _join(tensors: Sequence[Tensor]) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
 
 
 def _uniform(outputs: int, inputs: int, kernel: int) -> nn.Parameter:

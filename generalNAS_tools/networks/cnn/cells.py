@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generalNAS_tools.networks.cnn.batched_parts import BatchedPart, run_parts
+from generalNAS_tools.networks.cnn.batched_parts import Batch, BatchedPart, run_parts
 from generalNAS_tools.networks.cnn.edge_batches import OutgoingEdges
 from generalNAS_tools.networks.cnn.operations import (
     IDENTITY,
@@ -227,7 +227,8 @@ class FinalCell(nn.Module):
         if rectified is None or self._is_identity(name, state):
             return x
         *first, last = self._modules_of(number)
-        return last(run_parts(first, rectified.unsqueeze(2), [0]), [0]).squeeze(2)
+        levels = [[Batch(part, [0])] for part in first]
+        return last(run_parts(levels, rectified.unsqueeze(2)), [0]).squeeze(2)
 
     def _modules_of(self, number: int) -> list[BatchedPart]:
         parts = cast(nn.ModuleList, self.operations[number])

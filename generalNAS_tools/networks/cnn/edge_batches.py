@@ -11,29 +11,41 @@ and the convolutions of one primitive on all outgoing edges are one. For a state
                                                                                    ▼
                              one weighted sum an edge, added up in the node that it ends in
 
+Where calls take longer than arithmetic, sep_conv_15 and _9 are one, and so are dil_conv_15 and _9.
 `none` is never computed; what isn't active is left out of its batch. Activations are rows, see
 `convolutions`. Dimension letters: B batch, C channels, L sequence length (bp), E edges that leave
 the state, R = B·L.
 """
 
+from collections.abc import Iterator
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generalNAS_tools.networks.cnn.batched_parts import BatchedPart, run_parts
+from generalNAS_tools.networks.cnn.batched_parts import Batch, BatchedPart, add_into, run_parts
 from generalNAS_tools.networks.cnn.operations import (
     IDENTITY,
     PARTS,
     POOLS,
     folds,
+    is_small,
     normalise,
     pool,
     statistics_of,
 )
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES
+
+_ROUNDS = ((IDENTITY,), ("sep_conv_15", "sep_conv_9"), ("dil_conv_15", "dil_conv_9"), ("conv_15",))
+"""Primitives with weights in order, those as one that differ by their kernel alone."""
+
+
+def _together(x: Tensor) -> Iterator[tuple[str, ...]]:
+    """Primitives with weights, in order; those that are computed side by side on x as one."""
+    for names in _ROUNDS:
+        yield from [names] if is_small(x) else zip(names)
 
 
 class OutgoingEdges(nn.Module):
@@ -85,25 +97,29 @@ class OutgoingEdges(nn.Module):
         biases: list[list[Tensor]] = [[] for _ in self.edges]
         shared = functional.relu(x).unsqueeze(2)
         repeated: dict[int, Tensor] = {}
-        for name in self.batches:
-            positions = chosen[name]
-            if not positions:
+        for names in _together(shared):
+            some = [name for name in names if name in self.batches and chosen[name]]
+            if not some:
                 continue
-            slots = [self.members[name][i] for i in positions]
-            scale = self._scale(name, slots, mixing, x.shape[2])
-            *first, last = self._parts(name)
-            inputs = shared
-            if last.part.separable:
-                if (count := len(positions)) not in repeated:
+            parts = zip(*map(self._parts, some), strict=True)
+            *first, last = [
+                [Batch(part, chosen[name]) for name, part in zip(some, level, strict=True)]
+                for level in parts
+            ]
+            part, positions = last[0]
+            slots = [self.members[name][i] for name in some for i in chosen[name]]
+            scale, inputs = self._scale(some, chosen, mixing, x.shape[2]), shared
+            if part.part.separable:
+                if (count := len(slots)) not in repeated:
                     repeated[count] = shared.expand(-1, -1, count, -1).contiguous()
                 inputs = repeated[count]
-            y = run_parts(first, inputs, positions)
-            if last.part.separable and folds(x):
-                totals, rows = last.add_into(totals, y, positions, slots, scale)
+            y = run_parts(first, inputs)
+            if part.part.separable and folds(x):
+                totals, rows = add_into(totals, last, y, slots, scale)
                 for slot, row in zip(slots, rows, strict=True):
                     biases[slot].append(row)
                 continue
-            for slot, term in zip(slots, last.each(y, positions, scale), strict=True):
+            for slot, term in zip(slots, part.each(y, positions, scale), strict=True):
                 terms[slot].append(term)
         shape = (len(self.edges), len(x), -1, x.shape[2])
         for total, more in zip(totals.view(shape).unbind(0), terms, strict=True):
@@ -152,12 +168,18 @@ class OutgoingEdges(nn.Module):
             for primitive, (name, members) in enumerate(self.members.items())
         }
 
-    def _scale(self, name: str, slots: list[int], mixing: Tensor, channels: int) -> Tensor:
-        """The mixing weights of a primitive on these edges, for each channel: (n, C)."""
-        weights = mixing[:, CNN_PRIMITIVES.index(name)]
-        if len(slots) < len(self.edges):
-            weights = torch.stack([weights[slot] for slot in slots])
-        return weights.unsqueeze(1).expand(-1, channels)
+    def _scale(
+        self, names: list[str], chosen: dict[str, list[int]], mixing: Tensor, channels: int
+    ) -> Tensor:
+        """The mixing weights of primitives on their chosen edges, for each channel: (n, C)."""
+        weights = []
+        for name in names:
+            column = mixing[:, CNN_PRIMITIVES.index(name)]
+            slots = [self.members[name][i] for i in chosen[name]]
+            whole = len(slots) == len(self.edges)
+            weights.append(column if whole else torch.stack([column[slot] for slot in slots]))
+        joined = weights[0] if len(weights) == 1 else torch.cat(weights)
+        return joined.unsqueeze(1).expand(-1, channels)
 
     def _norm(self, name: str) -> nn.BatchNorm1d:
         return cast(nn.BatchNorm1d, self.norms[name])

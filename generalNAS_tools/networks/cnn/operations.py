@@ -14,6 +14,8 @@ from generalNAS_tools.networks.cnn.convolutions import convolve, from_nchw, to_n
 IDENTITY = "skip_connect"
 POOLS = ("max_pool_5", "avg_pool_5")
 POOL_KERNEL = 5
+_SMALL = 1 << 17
+"""Numbers of a state, (B, L, C)."""
 
 
 class Part(NamedTuple):
@@ -93,6 +95,11 @@ def statistics_of(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
 def folds(x: Tensor) -> bool:
     """Whether BatchNorms fold into convolutions: spares a CPU memory, costs a GPU launches."""
     return x.device.type == "cpu"
+
+
+def is_small(x: Tensor) -> bool:
+    """Whether calls take more of a CPU's time than arithmetic does, for (B, L, n, C)."""
+    return x.device.type == "cpu" and x[:, :, 0].numel() <= _SMALL
 
 
 class ReLUConvBN(nn.Module):

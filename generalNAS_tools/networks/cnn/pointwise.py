@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.autograd import Function
 
 from generalNAS_tools.networks.cnn.convolutions import convolve
+from generalNAS_tools.networks.cnn.operations import is_small
 
+_FEW_COLUMNS = 32
 _threshold = torch.ops.aten.threshold_backward.grad_input
 
 
@@ -88,8 +90,8 @@ class _FoldNorm(Function):
     ) -> tuple[Tensor, ...]:
         mean_d = d.flatten(0, 1).mean(0, dtype=weight.dtype)
         d.data.sub_(mean_d)  # unseen by autograd: nobody else uses d
-        x = _batches(d.to(weight.dtype))
-        product = weight @ torch.bmm(x.mT, x).div_(x.shape[1])
+        x = d.to(weight.dtype)
+        product = weight @ (_products(x, x) / (x.shape[0] * x.shape[1]))
         mean = (weight @ mean_d.unsqueeze(2)).squeeze(2)
         var = (product * weight).sum(2).clamp_min_(0)
         deviation = (var + eps).rsqrt_()
@@ -116,7 +118,7 @@ class _FoldNorm(Function):
             outer = (2 / rows) * (weight.mT @ (grad_var * weight))
             constant = weight.mT @ (factor * grad_bias / -rows).unsqueeze(2)
             grad += constant.squeeze(2).to(grad.dtype)
-            _batches(grad).baddbmm_(_batches(d), outer.to(grad.dtype))
+            _add_product(grad, d, outer.to(grad.dtype))
             grad_d = grad
         grad_scale = grad_factor * deviation if ctx.needs_input_grad[2] else None
         return grad_d, grad_weight, grad_scale, grad_bias if ctx.needs_input_grad[3] else None, None
@@ -144,13 +146,16 @@ class _Pointwise(Function):
             grad_d = _pointwise(grad, weight.transpose(1, 2), None)
         grad_weight = grad_bias = None
         if ctx.needs_input_grad[1]:
-            grad_weight = torch.bmm(_batches(grad).transpose(1, 2), _batches(d))
+            grad_weight = _products(grad, d)
         if ctx.needs_input_grad[2]:
             grad_bias = grad.flatten(0, 1).sum(0)
         return grad_d, grad_weight, grad_bias, None
 
 
 def _pointwise(d: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if _side_by_side(d) and is_small(d):
+        y = _rows(d) @ torch.block_diag(*weight).t()
+        return (y if bias is None else y.add_(bias.flatten())).view_as(d)
     if d.device.type != "cpu" or d.dtype == torch.float64:
         y = torch.empty_like(d)
         torch.bmm(_batches(d), weight.mT, out=_batches(y))
@@ -169,32 +174,72 @@ class _PointwiseInto(Function):
         ctx.slots = slots
         ctx.mark_dirty(total)
         matrices, batches = _slots(total, weight.shape[1]), _batches(d)
-        if len(slots) == len(total):
-            matrices.baddbmm_(batches, weight.transpose(1, 2))
+        if _side_by_side(d) and is_small(d):
+            y = _rows(d) @ _whole(weight, slots, len(total))
+            matrices += y.view(-1, *matrices.shape[::2]).transpose(0, 1)
         else:
             for i, slot in enumerate(slots):
                 matrices[slot].addmm_(batches[i], weight[i].T)
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         d, weight = ctx.saved_tensors
         matrices, batches = _slots(grad, weight.shape[1]), _batches(d)
-        whole = len(ctx.slots) == len(grad)
-        grads = [matrices] if whole else [matrices[slot] for slot in ctx.slots]
-        inputs = [batches] if whole else list(batches)
-        weights = [weight] if whole else list(weight)
+        if _side_by_side(d) and is_small(d):
+            some = matrices.transpose(0, 1).flatten(1)
+            back = some @ _whole(weight, ctx.slots, len(grad)).t()
+            grad_d = back.view_as(d) if ctx.needs_input_grad[1] else None
+            products = (_rows(d).t() @ some).view(*d.shape[2:], *matrices.shape[::2])
+            return grad, grad_d, products[range(len(weight)), :, ctx.slots].mT, None
+        grads = [matrices[slot] for slot in ctx.slots]
         grad_d = torch.empty_like(d) if ctx.needs_input_grad[1] else None
         if grad_d is not None:
-            outputs = [_batches(grad_d)] if whole else list(_batches(grad_d))
-            for g, w, out in zip(grads, weights, outputs, strict=True):
+            for g, w, out in zip(grads, weight, _batches(grad_d), strict=True):
                 torch.matmul(g, w, out=out)
-        products = [g.mT @ x for g, x in zip(grads, inputs, strict=True)]
-        return grad, grad_d, products[0] if whole else torch.stack(products), None
+        grad_weight = torch.stack([g.mT @ x for g, x in zip(grads, batches, strict=True)])
+        return grad, grad_d, grad_weight, None
+
+
+def _products(a: Tensor, b: Tensor) -> Tensor:
+    """Σ aᵀ b over the rows of (B, L, n, C), operation by operation: (n, C, C)."""
+    if not _side_by_side(a):
+        return torch.bmm(_batches(a).mT, _batches(b))
+    whole = _rows(a).t() @ _rows(b)
+    return whole.view(*a.shape[2:], *b.shape[2:]).diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+
+
+def _add_product(total: Tensor, d: Tensor, weight: Tensor) -> None:
+    """Adds d times a matrix (n, C, C), operation by operation, to (B, L, n, C) in place."""
+    if _side_by_side(d):
+        _rows(total).addmm_(_rows(d), torch.block_diag(*weight))
+    else:
+        _batches(total).baddbmm_(_batches(d), weight)
+
+
+def _side_by_side(rows: Tensor) -> bool:
+    """Whether one product of all n operations is faster than n, though most of it is for nothing.
+
+    Of few channels it is: a matrix of 4 columns takes a CPU about as long as one of 16.
+    """
+    operations, channels = rows.shape[2:]
+    return rows.device.type == "cpu" and operations > 2 and operations * channels <= _FEW_COLUMNS
+
+
+def _whole(weight: Tensor, slots: Sequence[int], count: int) -> Tensor:
+    """The matrix (n · C, slots · C) from all operations to what each adds to its slot."""
+    whole = weight.new_zeros(*weight.shape[:2], count, weight.shape[2])
+    whole[range(len(weight)), :, slots] = weight.mT
+    return whole.flatten(2).flatten(0, 1)
 
 
 def _slots(total: Tensor, channels: int) -> Tensor:
     return total.view(len(total), -1, channels)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Views (B, L, n, C) as one matrix, (R, n · C)."""
+    return x.view(-1, x.shape[2] * x.shape[3])
 
 
 def _batches(rows: Tensor) -> Tensor:

@@ -1,10 +1,13 @@
 import pytest
 
-from generalNAS_tools.networks.cnn import batched_parts, edge_batches
+from generalNAS_tools.networks.cnn import batched_parts, edge_batches, operations, pointwise
 
 
-@pytest.fixture(params=[True, False], ids=["folded", "as on a GPU"])
+@pytest.fixture(params=["small", "large", "as on a GPU"])
 def folding(request, monkeypatch):
-    """Both forms of a cell's BatchNorms, whatever the device."""
+    """All forms of a cell: side by side, one primitive after the other, BatchNorms of their own."""
     for module in (batched_parts, edge_batches):
-        monkeypatch.setattr(module, "folds", lambda _: request.param)
+        monkeypatch.setattr(module, "folds", lambda _: request.param != "as on a GPU")
+    if request.param != "small":
+        monkeypatch.setattr(operations, "_SMALL", 0)
+        monkeypatch.setattr(pointwise, "_FEW_COLUMNS", 0)

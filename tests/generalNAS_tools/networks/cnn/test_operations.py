@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from generalNAS_tools.networks.cnn.batched_parts import BatchedPart, run_parts
+from generalNAS_tools.networks.cnn.batched_parts import Batch, BatchedPart, run_parts
 from generalNAS_tools.networks.cnn.operations import (
     PARTS,
     POOLS,
@@ -36,7 +36,9 @@ def test_every_primitive_keeps_ceil_of_length_over_stride(name, length, stride):
             for number, part in enumerate(PARTS[name])
         ]
         *first, last = parts
-        result = last(run_parts(first, x.relu().unsqueeze(2), [0]), [0]).squeeze(2)
+        result = last(
+            run_parts([[Batch(part, [0])] for part in first], x.relu().unsqueeze(2)), [0]
+        ).squeeze(2)
     assert result.shape == (2, -(-length // stride), 4)
 
 
