@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from generalNAS_tools.networks.cnn import batched_parts, edge_batches
+from generalNAS_tools.networks.cnn import batched_parts, edge_batches, operations
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.rhn.kernels import SavedStates
@@ -47,7 +47,7 @@ def final():
 @pytest.mark.parametrize("folds", [True, False])
 @pytest.mark.parametrize("make", [supernet, final])
 def test_amp_leaves_statistics_and_states_in_float32(make, folds, monkeypatch):
-    for module in (batched_parts, edge_batches):
+    for module in (batched_parts, edge_batches, operations):
         monkeypatch.setattr(module, "folds", lambda _: folds)
     saved, empty = [], SavedStates.empty
 
