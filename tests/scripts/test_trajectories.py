@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from tests.scripts.step_spy import StepSpy
-from tests.scripts.trajectories import EXPECTED, as_text, differences, record
+from tests.scripts.trajectories import ABSOLUTE, EXPECTED, as_text, differences, record
 from tests.scripts.trajectory_runs import RUNS
 
 SHOWN = 12
+AREAS = {"pdarts": 0.03}
+"""Its network tells some sequences apart by 1e-7 of a logit: rounding decides how they rank."""
 
 
 def expected(name):
@@ -21,7 +23,8 @@ def expected(name):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_the_trajectory_is_the_expected_one(name, tmp_path):
-    found = differences(expected(name), record(name, tmp_path))
+    area = AREAS.get(name, ABSOLUTE)
+    found = differences(expected(name), record(name, tmp_path), area=area)
     assert not found, "\n".join([f"{len(found)} differences", *found[:SHOWN]])
 
 

@@ -27,8 +27,6 @@ from tests.scripts.trajectory_runs import RUNS, SAVE
 EXPECTED = ROOT / "tests" / "trajectories"
 DIGITS = 8
 RELATIVE, ABSOLUTE = 1e-5, 1e-9
-AREA = 0.03
-"""These networks tell some sequences apart by 1e-7 of a logit: rounding decides how they rank."""
 ABSENT = "absent"
 
 
@@ -93,16 +91,18 @@ def _lines(rows):
     return ",\n  ".join(rows)
 
 
-def differences(expected, found, place=""):
-    """Where two trajectories differ, a line each; floats may by `RELATIVE`, areas by `AREA`."""
+def differences(expected, found, place="", *, area=ABSOLUTE):
+    """Where two trajectories differ, a line each; floats may by `RELATIVE`, areas by `area`."""
     if isinstance(expected, list) and isinstance(found, list):
         expected, found = (dict(enumerate(each)) for each in (expected, found))
     if isinstance(expected, dict) and isinstance(found, dict):
         pairs = [(key, expected.get(key, ABSENT), found.get(key, ABSENT)) for key in expected]
         pairs += [(key, ABSENT, found[key]) for key in found if key not in expected]
-        return [line for key, *pair in pairs for line in differences(*pair, f"{place}.{key}")]
+        return [
+            line for key, *pair in pairs for line in differences(*pair, f"{place}.{key}", area=area)
+        ]
     if isinstance(expected, float) and isinstance(found, float):
-        least = AREA if place.endswith(("_auroc", "_auprc")) else ABSOLUTE
+        least = area if place.endswith(("_auroc", "_auprc")) else ABSOLUTE
         same = math.isclose(expected, found, rel_tol=RELATIVE, abs_tol=least)
     else:
         same = type(expected) is type(found) and expected == found
