@@ -17,7 +17,7 @@ from benchmarks.comparison.arms import SEARCHES, kind_of_arm
 from benchmarks.comparison.collect import record_of
 from benchmarks.comparison.earlier import reported
 from benchmarks.comparison.facts import data_flags, fixed_facts, frame_flags
-from benchmarks.comparison.one_run import Run, device_kind
+from benchmarks.comparison.one_run import Run, device_kind, run_folder
 from benchmarks.comparison.options import Options
 from benchmarks.comparison.plan import Plan, fit, planned
 from benchmarks.comparison.records import RANDOM_AVERAGE, SEARCH, RunRecord
@@ -134,13 +134,13 @@ def runs_of(name: str, plan: Plan, options: Options) -> list[Run]:
 
 def make_run(name: str, seed: int, plan: Plan, options: Options, *, part: str = "runs") -> Run:
     """A run of an arm, in its folder of a part of the comparison."""
-    chosen, folder = options.comparison, Path(options.comparison.save_dir).resolve() / part / name
+    chosen = options.comparison
     assert plan.threads is not None
     return Run(
         arm=name,
         kind=kind_of_arm(name),
         seed=seed,
-        folder=folder / f"seed-{seed}",
+        folder=run_folder(Path(chosen.save_dir).resolve(), name, seed, part=part),
         flags=plan.arms.get(name, {}).get("flags", {}),
         data=data_flags(options),
         frame=frame_flags(options),

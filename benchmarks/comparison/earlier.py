@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison.one_run import Run
+from benchmarks.comparison.one_run import Run, run_folder
 from benchmarks.comparison.plan import Plan
 from benchmarks.comparison.records import RunRecord
 from generalNAS_tools.files.atomic_files import reading
@@ -47,8 +47,7 @@ def reported(runs: Sequence[Run], plan: Plan) -> dict[_Key, RunRecord]:
         same = facts | plan.fixed | {"threads": plan.threads} == facts
         for row in state["runs"]:
             arm, seed = row["arm"], row["seed"]
-            folder = path.parent / "runs" / arm / f"seed-{seed}"
-            if row["status"] not in FINISHED or folder.exists():
+            if row["status"] not in FINISHED or run_folder(path.parent, arm, seed).exists():
                 continue
             if same and (arm, seed) in ours and facts["arms"][arm] == plan.arms[arm]:
                 kept[arm, seed] = _record(ours[arm, seed], row, path.parent, targets)
@@ -92,10 +91,9 @@ def _is_number(value: Any) -> bool:
 def _targets(path: Path) -> _Targets:
     """Rows of a targets.csv by arm and seed; none without the file."""
     found: dict[_Key, list[dict[str, Any]]] = defaultdict(list)
-    if not path.exists():
-        return found
     with reading(path, "the table of targets of a comparison"):
-        for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        for row in csv.DictReader(lines):
             scores = {name: float(row[name]) if row[name] else None for name in ("auroc", "auprc")}
             counts = {name: int(row[name]) for name in ("target", "positives")}
             found[row["arm"], int(row["seed"])].append(

@@ -24,6 +24,11 @@ from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
 _ARCHITECTURES_SEED = 0x5EED
 
 
+def run_folder(comparison: Path, arm: str, seed: int, *, part: str = "runs") -> Path:
+    """Where a run of an arm lies in a part of a comparison's folder."""
+    return comparison / part / arm / f"seed-{seed}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One (arm, seed).
