@@ -18,6 +18,7 @@ from generalNAS_tools.networks.cnn.operations import (
     Part,
     folds,
     is_small,
+    join,
     normalise,
     running_affine,
     statistics_of,
@@ -197,18 +198,18 @@ def _fold(
     batches: Sequence[Batch], x: Tensor, scale: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Depthwise result, and the 1×1 convolutions with BatchNorm and scale folded in."""
-    x, weight = _depthwise(batches, x), _join([part.matrices(some) for part, some in batches])
+    x, weight = _depthwise(batches, x), join([part.matrices(some) for part, some in batches])
     sizes, norms = [len(some) for _, some in batches], [part.norm for part, _ in batches]
     if not norms[0].training:
         scales = scale.split(sizes) if scale is not None else [None] * len(sizes)
         both = zip(batches, scales, strict=True)
         affine = [part.running_affine(some, own) for (part, some), own in both]
-        factor, bias = (_join(own) for own in zip(*affine, strict=True))
+        factor, bias = (join(own) for own in zip(*affine, strict=True))
         return x, weight * factor.unsqueeze(2), bias
     shift = None
     if norms[0].affine:
-        scale = _join([norm.weight for norm in norms]).view(weight.shape[:2])
-        shift = _join([norm.bias for norm in norms]).view(weight.shape[:2])
+        scale = join([norm.weight for norm in norms]).view(weight.shape[:2])
+        shift = join([norm.bias for norm in norms]).view(weight.shape[:2])
     folded = fold_norm(x, weight, scale, shift=shift, eps=norms[0].eps)
     statistics = folded.mean.split(sizes), folded.var.split(sizes)
     for (part, some), mean, var in zip(batches, *statistics, strict=True):
@@ -222,12 +223,8 @@ def _depthwise(batches: Sequence[Batch], x: Tensor) -> Tensor:
     kernel = max(part.part.kernel for part, _ in batches)
     if kernel == 1:
         return x[:, :: first.stride].clone(memory_format=torch.contiguous_format)
-    weight = _join([part.kernels(some, kernel) for part, some in batches])
+    weight = join([part.kernels(some, kernel) for part, some in batches])
     return depthwise(x, weight, stride=first.stride, dilation=first.part.dilation)
-
-
-def _join(tensors: Sequence[Tensor]) -> Tensor:
-    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
 
 
 def _uniform(outputs: int, inputs: int, kernel: int) -> nn.Parameter:

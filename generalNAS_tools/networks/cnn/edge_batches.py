@@ -17,7 +17,6 @@ Where calls take longer than arithmetic, sep_conv_15 and _9 are one, and so are 
 the state, R = B·L.
 """
 
-from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -31,6 +30,7 @@ from generalNAS_tools.networks.cnn.operations import (
     POOLS,
     folds,
     is_small,
+    join,
     normalise,
     pool,
     statistics_of,
@@ -40,12 +40,6 @@ from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES
 
 _ROUNDS = ((IDENTITY,), ("sep_conv_15", "sep_conv_9"), ("dil_conv_15", "dil_conv_9"), ("conv_15",))
 """Primitives with weights in order, those as one that differ by their kernel alone."""
-
-
-def _together(x: Tensor) -> Iterator[tuple[str, ...]]:
-    """Primitives with weights, in order; those that are computed side by side on x as one."""
-    for names in _ROUNDS:
-        yield from [names] if is_small(x) else zip(names)
 
 
 class OutgoingEdges(nn.Module):
@@ -97,7 +91,7 @@ class OutgoingEdges(nn.Module):
         biases: list[list[Tensor]] = [[] for _ in self.edges]
         shared = functional.relu(x).unsqueeze(2)
         repeated: dict[int, Tensor] = {}
-        for names in _together(shared):
+        for names in _ROUNDS if is_small(shared) else zip(self.batches):
             some = [name for name in names if name in self.batches and chosen[name]]
             if not some:
                 continue
@@ -107,8 +101,9 @@ class OutgoingEdges(nn.Module):
                 for level in parts
             ]
             part, positions = last[0]
-            slots = [self.members[name][i] for name in some for i in chosen[name]]
-            scale, inputs = self._scale(some, chosen, mixing, x.shape[2]), shared
+            places = [[self.members[name][i] for i in chosen[name]] for name in some]
+            slots = [slot for own in places for slot in own]
+            scale, inputs = self._scale(some, places, mixing, x.shape[2]), shared
             if part.part.separable:
                 if (count := len(slots)) not in repeated:
                     repeated[count] = shared.expand(-1, -1, count, -1).contiguous()
@@ -169,17 +164,15 @@ class OutgoingEdges(nn.Module):
         }
 
     def _scale(
-        self, names: list[str], chosen: dict[str, list[int]], mixing: Tensor, channels: int
+        self, names: list[str], places: list[list[int]], mixing: Tensor, channels: int
     ) -> Tensor:
-        """The mixing weights of primitives on their chosen edges, for each channel: (n, C)."""
+        """The mixing weights of primitives on some slots each, for each channel: (n, C)."""
         weights = []
-        for name in names:
+        for name, slots in zip(names, places, strict=True):
             column = mixing[:, CNN_PRIMITIVES.index(name)]
-            slots = [self.members[name][i] for i in chosen[name]]
             whole = len(slots) == len(self.edges)
             weights.append(column if whole else torch.stack([column[slot] for slot in slots]))
-        joined = weights[0] if len(weights) == 1 else torch.cat(weights)
-        return joined.unsqueeze(1).expand(-1, channels)
+        return join(weights).unsqueeze(1).expand(-1, channels)
 
     def _norm(self, name: str) -> nn.BatchNorm1d:
         return cast(nn.BatchNorm1d, self.norms[name])

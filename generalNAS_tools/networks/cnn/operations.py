@@ -4,8 +4,10 @@ Activations are rows, see `convolutions`. Dimension letters: B batch, C channels
 length (bp), W all channels of a row.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -100,6 +102,11 @@ def folds(x: Tensor) -> bool:
 def is_small(x: Tensor) -> bool:
     """Whether calls take more of a CPU's time than arithmetic does, for (B, L, n, C)."""
     return folds(x) and x[:, :, 0].numel() <= _SMALL
+
+
+def join(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors one after the other; a single one as it is, without a copy."""
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
 
 
 class ReLUConvBN(nn.Module):
