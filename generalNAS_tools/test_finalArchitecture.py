@@ -13,7 +13,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from generalNAS_tools.data.deepsea_data import open_split
 from generalNAS_tools.files.model_files import load_final_model
 from generalNAS_tools.runs.arithmetic import set_arithmetic
-from generalNAS_tools.runs.command import pick_device, run_command
+from generalNAS_tools.runs.command import pick_device, run_command, seed_everything
 from generalNAS_tools.runs.flags import flag, parse_options
 from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import StrandOptions, TrainingOptions
@@ -49,6 +49,7 @@ def main() -> None:
     data = options.data
     model = load_final_model(options.trained.model)
     device = pick_device(options.run.device)
+    seed_everything(options.run.seed)
     set_arithmetic(options.run, device)
     split = open_split(data.test_directory, "test", cache_dir=data.cache_dir)
     check_fit(model, split, data.seq_size)

@@ -48,7 +48,8 @@ def continued(
         ValueError: another flag than a free one changed, or a rate without permission.
     """
     changes: dict[str, dict[str, Any]] = dict(old.get(CHANGES, {}))
-    for flag in sorted((old.keys() | new.keys()) - FREE_FLAGS - {CHANGES}):
+    flags = (old.keys() | new.keys()) - FREE_FLAGS - {CHANGES}
+    for flag in sorted(flags, key=lambda flag: (" " not in flag, flag)):  # what others follow from
         before, now = old.get(flag), new.get(flag)
         if before == now:
             continue

@@ -112,8 +112,8 @@ class _Captured:
             self._batch = Batch(batch.x.clone(), batch.labels.clone(), batch.share)
             self._capture()
         static = self._batch
-        if self._graph is None or static is None or static.x.shape != batch.x.shape:
-            return self._step(batch)
+        if self._graph is None or static is None or static.x.shape != batch.x.shape or _Off.reason:
+            return self._step(batch)  # a failed capture has taken other graphs' generator too
         static.x.copy_(batch.x)
         static.labels.copy_(batch.labels)
         self._graph.replay()

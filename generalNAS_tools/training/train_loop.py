@@ -100,7 +100,7 @@ def _order(
 
 def _on_strands(batch: Batch, other: Tensor) -> Batch:
     """The batch with the sequences that are marked read on their other strand."""
-    other = other.to(batch.x.device)[:, None, None]
+    other = other.to(batch.x.device, non_blocking=True)[:, None, None]
     return batch._replace(x=torch.where(other, reverse_complement(batch.x), batch.x))
 
 

@@ -4,6 +4,7 @@
 """
 
 import csv
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.plain_network import PlainFinalNetwork, take_weights
+from generalNAS_tools.networks.rhn import compiled
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.arithmetic import set_arithmetic
 from generalNAS_tools.runs.frame_options import FrameOptions
@@ -56,10 +58,13 @@ def gradients_of(network, x, mixing):
     return [tensor.detach().double().cpu() for tensor in (logits, *found)]
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(
+    ("device", "compiling"),
+    [("cpu", "off"), *(pytest.param("cuda", mode, marks=ON_CARD) for mode in ("on", "off"))],
+)
 @pytest.mark.parametrize("kind", ["supernet", "final"])
-def test_float32_gives_the_numbers_of_the_plain_form_in_float64(kind, device):
-    set_arithmetic(RunOptions(), torch.device(device))
+def test_float32_gives_the_numbers_of_the_plain_form_in_float64(kind, device, compiling):
+    set_arithmetic(RunOptions(compile=compiling), torch.device(device))
     torch.manual_seed(0)
     options = NetworkOptions(60, 3, 4, 3, dropoutx=0.0, dropouth=0.0)
     x, mixing = torch.randn(8, 4, 60, dtype=torch.float64, requires_grad=True), []
@@ -83,6 +88,7 @@ def test_float32_gives_the_numbers_of_the_plain_form_in_float64(kind, device):
     found = gradients_of(fast.to(device), x, lower)
     for one, other in zip(found, expected, strict=True):
         assert (one - other).norm() <= 1e-3 * other.norm()
+    assert compiled.in_use() == (compiling == "on")
 
 
 @pytest.mark.parametrize(
@@ -131,36 +137,23 @@ def test_an_epoch_trains_as_on_the_cpu(name, device, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["darts", "dep_darts", "osp", "bonas", "final", "deepsea_adamw"])
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=ON_CARD)])
 def test_captured_steps_do_what_plain_ones_do(name, device, tmp_path, monkeypatch):
-    losses, memory = [], []
+    monkeypatch.setattr(captured_step._Off, "reason", "")
+    replay = mock.Mock(side_effect=captured_step.CudaGraph.replay)
+    monkeypatch.setattr(captured_step.CudaGraph, "replay", lambda graph: replay(graph))
+    losses, memory, replays = [], [], []
     for mode in ("off", "auto", "auto"):
         run = on(name, device, monkeypatch)
         run = run._replace(flags=run.flags | {"cuda_graph": mode})
         losses.append(first_loss(run, tmp_path / f"{len(losses)}"))
         torch.cuda.empty_cache()
         memory.append(torch.cuda.memory_reserved())
+        replays.append(replay.call_count)
         assert "--cuda_graph" not in (tmp_path / f"{len(memory) - 1}/run/log-a.txt").read_text()
     assert losses[1] == losses[2] == pytest.approx(losses[0], rel=1e-5)
     assert memory[2] <= memory[1] + 2**24
-
-
-@pytest.mark.parametrize("device", [pytest.param("cuda", marks=ON_CARD)])
-def test_a_step_that_reads_a_number_goes_on_as_it_is(device, monkeypatch, caplog):
-    monkeypatch.setattr(captured_step._Off, "reason", "")
-    options = LoopOptions(4, 1, 0, torch.device(device), cuda_graph=True)
-
-    def step(batch):
-        dropped = dropout(batch.x)
-        return (dropped * dropped.sum().item(),)
-
-    batch = Batch(torch.ones(4, 4, 60, device=device), torch.ones(4, 3, device=device))
-    torch.manual_seed(0)
-    expected = [step(batch)[0] for _ in range(3)]
-    torch.manual_seed(0)
-    step = captured_step.captured(step, [], options)
-    found = [step(batch)[0] for _ in range(3)]
-    assert all(map(torch.equal, found, expected))
-    assert [line.startswith("--cuda_graph: left out") for line in caplog.messages] == [True]
-    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+    assert replays[0] == 0
+    assert (replays[1] < replays[2]) == (replays[1] > 0) == (name != "bonas")  # which is eager
+    assert not captured_step._Off.reason
 
 
 @pytest.mark.parametrize("device", [pytest.param("cuda", marks=ON_CARD)])
@@ -196,3 +189,23 @@ def test_a_weight_step_needs_at_most_six_tenths_of_the_plain_forms_memory(device
         peak_memory(make, options, torch.device(device)) for make in (Supernet, PlainSupernet)
     )
     assert fast <= 0.6 * plain
+
+
+@pytest.mark.parametrize("device", [pytest.param("cuda", marks=ON_CARD)])
+def test_a_step_that_reads_a_number_goes_on_as_it_is(device, monkeypatch, caplog):
+    monkeypatch.setattr(captured_step._Off, "reason", "")
+    options = LoopOptions(4, 1, 0, torch.device(device), cuda_graph=True)
+
+    def step(batch):
+        dropped = dropout(batch.x)
+        return (dropped * dropped.sum().item(),)
+
+    batch = Batch(torch.ones(4, 4, 60, device=device), torch.ones(4, 3, device=device))
+    torch.manual_seed(0)
+    expected = [step(batch)[0] for _ in range(3)]
+    torch.manual_seed(0)
+    step = captured_step.captured(step, [], options)
+    found = [step(batch)[0] for _ in range(3)]
+    assert all(map(torch.equal, found, expected))
+    assert [line.startswith("--cuda_graph: left out") for line in caplog.messages] == [True]
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()

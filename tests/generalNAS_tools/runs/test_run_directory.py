@@ -106,6 +106,7 @@ def test_other_flags_are_refused_by_name(tmp_path):
         ({"new": 1}, "--new None, now it is 1"),
         ({"data of --x": "3"}, "started with data of --x None"),
         ({"kind of device": "cuda"}, "with kind of device cpu, now it is cuda"),
+        ({"kind of device": "cuda", "compile": "on"}, "with kind of device cpu, now it is cuda"),
     ):
         with pytest.raises(ValueError, match=message), run_directory(tmp_path, **flags | change):
             pass

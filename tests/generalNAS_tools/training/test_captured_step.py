@@ -138,6 +138,18 @@ def test_what_can_not_be_captured_is_done_as_it_is(graph, reason, monkeypatch, c
     assert replayed.captured() == replayed.step  # nor is it tried again
 
 
+def test_a_failed_capture_ends_the_use_of_earlier_graphs(monkeypatch):
+    """On a card it takes the generator whose numbers they draw."""
+    graph = capture_here(monkeypatch)
+    earlier = Training().captured()
+    earlier(batches()[0])
+    used = graph.replays
+    monkeypatch.setattr(captured_step, "CudaGraph", Failing)
+    Training().captured()(batches()[0])
+    earlier(batches()[0])
+    assert graph.replays == used > 0
+
+
 def test_several_ranks_or_off_capture_nothing(monkeypatch, caplog):
     caplog.set_level("INFO")
     capture_here(monkeypatch)
