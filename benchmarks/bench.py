@@ -115,19 +115,26 @@ def measure_steps(options: Options, device: torch.device) -> dict[str, Any]:
     launches, peak = count_launches(options), matrix_peak(device)
     results = {}
     for name, pair in step_pairs(options, random_batch(options, device)).items():
-        operations = warm_up(pair, device)
-        row = ratio(pair, options, device, TARGETS.get(name))
-        share = operations / row["fast"] / peak
-        results[name] = row | {"launches": launches[name], "of peak": round(share, 3)}
+        row = measured(pair, options, device, target=TARGETS.get(name), peak=peak)
+        results[name] = row | {"launches": launches[name]}
     return results
+
+
+def measured(
+    pair: Pair, options: Options, device: torch.device, *, target: float | None, peak: float
+) -> dict[str, Any]:
+    """The ratio of a pair and its fast form's share of the matrix peak, in operations a second."""
+    operations = warm_up(pair, device)
+    row = ratio(pair, options, device, target)
+    return row | {"of peak": round(operations / row["fast"] / peak, 3)}
 
 
 def measure_small(options: Options, device: torch.device) -> dict[str, Any]:
     """A step of the small network that comparisons run."""
     name, small = "supernet weight + alpha step", small_network(options)
     pair = supernet_pairs(small, random_batch(small, device))[name]
-    warm_up(pair, device)
-    return {f"small network, {name}": ratio(pair, small, device, None)}
+    row = measured(pair, small, device, target=None, peak=matrix_peak(device))
+    return {f"small network, {name}": row}
 
 
 def small_network(options: Options) -> Options:

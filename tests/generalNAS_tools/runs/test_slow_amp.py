@@ -36,7 +36,7 @@ def test_nothing_is_measured_where_it_does_not_matter(monkeypatch, change):
     assert asked == []
 
 
-def test_a_product_takes_time_and_no_random_numbers():
+def test_a_measured_product_takes_no_random_numbers():
     before = torch.get_rng_state()
-    assert slow_amp._seconds(torch.bfloat16) > 0
+    slow_amp._seconds(torch.bfloat16)
     assert torch.equal(torch.get_rng_state(), before)
