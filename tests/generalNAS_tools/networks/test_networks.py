@@ -133,7 +133,7 @@ def weight_gradients(network, arguments):
 
 
 @pytest.mark.parametrize("kind", ["supernet", "final"])
-def test_float32_gradients_of_all_weights_are_those_of_float64(kind):
+def test_float32_gradients_of_all_weights_are_those_of_float64(kind, folding):
     torch.manual_seed(0)
     options = NetworkOptions(50, 3, 4, 3, dropoutx=0.1, dropouth=0.05)
     network, mixing = FinalNetwork(GENOTYPE, options), []

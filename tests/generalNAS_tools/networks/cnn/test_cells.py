@@ -407,7 +407,7 @@ def test_bfloat16_autocast_is_close(folding, kind):
     assert (grad - grad_expected).norm() < 0.1 * grad_expected.norm()
 
 
-def test_single_precision_runs_the_same_kernels_as_double():
+def test_single_precision_agrees_with_double(folding):
     torch.manual_seed(0)
     mask = masks()["full"]
     cell = SearchCell(mask, shape(3))
