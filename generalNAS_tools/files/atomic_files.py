@@ -1,4 +1,8 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all.
+
+By hand: tempfile locks nothing, so what a killed run left would look like what another is writing;
+filelock locks a path beside, not the open file that is about to be renamed.
+"""
 
 import contextlib
 import errno

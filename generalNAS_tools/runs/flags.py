@@ -1,7 +1,7 @@
 """The command line: every flag is a field of a frozen dataclass, where it is said once.
 
 A script names the dataclasses it takes (`class Options(SearchOptions): halving: HalvingOptions`),
-and `parse_options` gives them back filled in: nothing but this module sees argparse.
+and `parse_options` gives them back filled in: no script or tool sees argparse's namespace.
 """
 
 import argparse

@@ -1,4 +1,7 @@
-"""The log of a run: lines that don't tear the progress bar, and the time left."""
+"""The log of a run: lines that don't tear the progress bar, and the time left.
+
+`tqdm.contrib.logging` redirects the log of a block; ours is that of a whole process.
+"""
 
 import datetime
 import logging

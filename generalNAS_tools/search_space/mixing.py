@@ -1,4 +1,7 @@
-"""Mixing weights: how much each operation of a supernet counts."""
+"""Mixing weights: how much each operation of a supernet counts.
+
+Alphas become mixing weights in `darts_tools.alphas`; here are those that nothing learns.
+"""
 
 from typing import NamedTuple
 
