@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from generalNAS_tools.files.genotype_files import read_genotype
 
@@ -24,17 +25,24 @@ OTHERS = {
     "DeepSEA": "DeepSEA",
     "DanQ": "DanQ",
 }
+LONG = "genomeDARTS", "Hyperband-NAS", "random search", "random architectures", "DanQ"
+PAGE = {
+    "yeast": ("| arm |", SEARCHES | OTHERS),
+    "yeast_1000": ("| arm, 1,000 bp |", {name: (SEARCHES | OTHERS)[name] for name in LONG}),
+}
+"""By comparison: the header of its table in docs/benchmark.md, and its arms."""
 
 
-def runs():
+def runs(comparison):
     """All runs, by their columns."""
-    with (ROOT / "docs/benchmark/yeast/runs.csv").open(newline="") as file:
+    with (ROOT / "docs/benchmark" / comparison / "runs.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def measured(arm, column):
-    """The scores of an arm's runs."""
-    return [float(run[column]) for run in runs() if run["arm"] == arm]
+def measured(arm, column, comparison="yeast"):
+    """The scores of an arm's finished runs."""
+    done = [run for run in runs(comparison) if run["arm"] == arm and run["status"] == "done"]
+    return [float(run[column]) for run in done]
 
 
 def stated(page, header):
@@ -56,20 +64,25 @@ def test_the_readme_states_what_the_searches_reached():
         assert score == rounded(np.mean(measured(SEARCHES[name], "test_auprc"))), name
 
 
-def test_the_page_states_what_every_arm_reached():
-    rows = stated("docs/benchmark.md", "| arm |")
-    arms = SEARCHES | OTHERS
+@pytest.mark.parametrize("comparison", PAGE)
+def test_the_page_states_what_every_arm_reached(comparison):
+    header, arms = PAGE[comparison]
+    rows = stated("docs/benchmark.md", header)
     assert rows.keys() == arms.keys()
     for name, row in rows.items():
-        auprc, auroc = (measured(arms[name], f"test_{score}") for score in ("auprc", "auroc"))
+        auprc, auroc = (
+            measured(arms[name], f"test_{score}", comparison) for score in ("auprc", "auroc")
+        )
         spread = f"{rounded(min(auprc))}–{rounded(max(auprc))}"
         figures = [rounded(np.mean(auprc)), rounded(np.mean(auroc)), spread, str(len(auprc))]
         assert row == figures, name
 
 
-def test_the_networks_of_the_runs_are_there():
-    names = [run["genotype"] for run in runs() if run["genotype"]]
+@pytest.mark.parametrize("comparison", PAGE)
+def test_the_networks_of_the_runs_are_there(comparison):
+    folder = ROOT / "docs/benchmark" / comparison
+    names = [run["genotype"] for run in runs(comparison) if run["genotype"]]
     for name in names:
-        read_genotype(ROOT / "docs/benchmark/yeast" / name)
-    there = (ROOT / "docs/benchmark/yeast/genotypes").iterdir()
+        read_genotype(folder / name)
+    there = (folder / "genotypes").iterdir()
     assert sorted(names) == sorted(f"genotypes/{path.name}" for path in there)
