@@ -86,3 +86,10 @@ def test_the_networks_of_the_runs_are_there(comparison):
         read_genotype(folder / name)
     there = (folder / "genotypes").iterdir()
     assert sorted(names) == sorted(f"genotypes/{path.name}" for path in there)
+
+
+@pytest.mark.parametrize("comparison", PAGE)
+@pytest.mark.parametrize("arm", ["random_average", "DanQ", "hyperband"])
+def test_the_readme_states_what_searches_are_measured_by(arm, comparison):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert rounded(np.mean(measured(arm, "test_auprc", comparison))) in readme
