@@ -8,26 +8,16 @@ mask.
 T time steps, B batch, H hidden, m nodes that a state feeds, E edges.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from generalNAS_tools.networks.rhn.kernels import activations, slopes_of
 from generalNAS_tools.networks.rhn.norm import EPS
 from generalNAS_tools.networks.rhn.plan import INITIAL_EDGE, Edge, Edges
-
-Function = Callable[[Tensor], Tensor]
-_VALUES: tuple[Function, ...] = (torch.tanh, lambda h: h, torch.sigmoid, torch.relu)
-"""The activations by their numbers in `plan`."""
-_SLOPES: tuple[Function, ...] = (
-    lambda f: 1 - f * f,
-    torch.ones_like,
-    lambda f: f * (1 - f),
-    lambda f: (f > 0).to(f.dtype),
-)
-"""Their derivatives, by their values."""
 
 
 class _Mixed:
@@ -43,7 +33,7 @@ class _Mixed:
         if edge.row is not None and mixing is not None:
             self.weights = dict(enumerate(mixing.select(0, edge.row).unbind()))
         self.total = sum(self.weights.values())
-        self.values = {k: _VALUES[k](self.h) for k in self.weights}
+        self.values = activations(self.h)
         self.skipping = self.total * state
         self.gain = sum(w * self.values[k] for k, w in self.weights.items()) - self.skipping
 
@@ -53,7 +43,8 @@ class _Mixed:
     def backward(self, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Gradients of c and h, and of the state but for what passes through the product."""
         through = grad * self.gate
-        slope = sum(w * _SLOPES[k](self.values[k]) for k, w in self.weights.items())
+        slopes = slopes_of(self.values)
+        slope = sum(w * slopes[k] for k, w in self.weights.items())
         return through * self.gain * (1 - self.gate), through * slope, self.total * (grad - through)
 
 
@@ -214,7 +205,7 @@ class Step:
             c, h = both.unbind()
             through = grad * torch.sigmoid(c)
             skipping = ((grad - through) * state.unsqueeze(1)).sum((2, 3))
-            sums = [(through * value(h)).sum((2, 3)) for value in _VALUES]
+            sums = [(through * value).sum((2, 3)) for value in activations(h)]
             results.append(torch.stack(sums) + skipping)
         return results
 
