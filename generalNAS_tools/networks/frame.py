@@ -6,14 +6,16 @@ Dimension letters: B batch, C channels, L sequence length (bp), T RHN time steps
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from generalNAS_tools.networks.cnn.cells import CellShape
+from generalNAS_tools.networks.cnn.convolutions import RowConv
 from generalNAS_tools.search_space.genotypes import RHN_NODES
 
+STEM_KERNEL = 13
 STEM_MULTIPLIER = 3
 HEAD_SIZE = 925
 MAX_LAYERS = 50
@@ -102,8 +104,22 @@ def num_time_steps(seq_size: int, shapes: Sequence[CellShape]) -> int:
     return seq_size
 
 
+class Stem(nn.Sequential):
+    """Convolution and BatchNorm in channels-last memory, which the cells keep."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(RowConv(4, channels, STEM_KERNEL, bias=False), nn.BatchNorm1d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps x: (B, 4, L) → (B, C, L)."""
+        conv, norm = self
+        return norm(conv(x.transpose(1, 2).contiguous()).transpose(1, 2))
+
+
 class Network(nn.Module):
     """Stem, the given cells, the given RHN, and the head."""
+
+    stem_class: ClassVar[type[nn.Module]] = Stem
 
     def __init__(
         self,
@@ -115,22 +131,15 @@ class Network(nn.Module):
         super().__init__()
         shapes = cell_shapes(options.init_channels, options.layers)
         stem_channels = shapes[0].in_channels[0]
-        self.stem = nn.Sequential(
-            nn.Conv1d(4, stem_channels, 13, padding=6, bias=False), nn.BatchNorm1d(stem_channels)
-        )
+        self.stem = self.stem_class(stem_channels)
         self.cells = nn.ModuleList(cells)
         self.rhn = rhn
         width = num_time_steps(options.seq_size, shapes) * 4 * shapes[-1].channels
-        self.head = nn.Sequential(
-            nn.Dropout(options.head_dropout),
-            nn.Linear(width, HEAD_SIZE),
-            nn.ReLU(),
-            nn.Linear(HEAD_SIZE, options.num_targets),
-        )
-        for layer in self.head:
-            if isinstance(layer, nn.Linear):
-                nn.init.uniform_(layer.weight, -INIT_RANGE, INIT_RANGE)
-                nn.init.zeros_(layer.bias)
+        hidden, last = nn.Linear(width, HEAD_SIZE), nn.Linear(HEAD_SIZE, options.num_targets)
+        for layer in (hidden, last):
+            nn.init.uniform_(layer.weight, -INIT_RANGE, INIT_RANGE)
+            nn.init.zeros_(layer.bias)
+        self.head = nn.Sequential(nn.Dropout(options.head_dropout), hidden, nn.ReLU(), last)
 
     def forward(
         self, x: Tensor, cell_inputs: Sequence[Mapping[str, Any]], rhn_inputs: Mapping[str, Any]
@@ -142,15 +151,8 @@ class Network(nn.Module):
             cell_inputs: arguments of each cell besides its two input states.
             rhn_inputs: arguments of the RHN besides its input sequence.
         """
-        state0 = state1 = self._stem(x)
+        state0 = state1 = self.stem(x)
         for cell, cell_input in zip(self.cells, cell_inputs, strict=True):
             state0, state1 = state1, cell(state0, state1, **cell_input)
         outputs = self.rhn(state1.permute(2, 0, 1), **rhn_inputs)
         return NetworkOutput(self.head(outputs.transpose(0, 1).flatten(1)), outputs)
-
-    def _stem(self, x: Tensor) -> Tensor:
-        """The stem in channels-last memory, which the cells keep: (B, 4, L) → (B, C, L)."""
-        weight = self.stem.get_parameter("0.weight").unsqueeze(2)
-        x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-        x = nn.functional.conv2d(x, weight, padding=(0, 6))
-        return self.stem[1](x.squeeze(2))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from generalNAS_tools.networks.cnn.cells import CellShape
 from generalNAS_tools.networks.cnn.operations import IDENTITY, PARTS, POOL_KERNEL, POOLS, Part
 from generalNAS_tools.networks.final_network import FinalNetwork
-from generalNAS_tools.networks.frame import Network, NetworkOutput
+from generalNAS_tools.networks.frame import STEM_KERNEL, Network, NetworkOutput
 from generalNAS_tools.networks.rhn.cells import RHN
 from generalNAS_tools.search_space.genotypes import CNN_INPUTS, EDGES_PER_CNN_NODE, Gene
 
@@ -121,11 +121,18 @@ class PlainRHN(RHN):
         return state + self.gate(torch.cat([self.activations[name](h) - state, c], 1))
 
 
-class PlainFrame(Network):
-    """The frame with its stem as the module that it is."""
+class PlainStem(nn.Sequential):
+    """The plain form of `Stem`."""
 
-    def _stem(self, x: Tensor) -> Tensor:
-        return self.stem(x)
+    def __init__(self, channels: int) -> None:
+        conv = nn.Conv1d(4, channels, STEM_KERNEL, padding=STEM_KERNEL // 2, bias=False)
+        super().__init__(conv, nn.BatchNorm1d(channels))
+
+
+class PlainFrame(Network):
+    """The frame with a plain stem."""
+
+    stem_class = PlainStem
 
 
 class PlainFinalNetwork(FinalNetwork):

@@ -16,12 +16,10 @@ from torch.nn import functional
 from generalNAS_tools.networks.cnn.convolutions import convolve, depthwise
 from generalNAS_tools.networks.cnn.operations import (
     Part,
+    RowNorm,
     folds,
     is_small,
     join,
-    normalise,
-    running_affine,
-    statistics_of,
 )
 from generalNAS_tools.networks.cnn.pointwise import fold_norm, pointwise, pointwise_into
 
@@ -45,7 +43,7 @@ class BatchedPart(nn.Module):
             self.conv = _uniform(width, 1 if part.separable else channels, part.kernel)
         if part.separable:
             self.pointwise = _uniform(width, channels, 1)
-        self.norm = nn.BatchNorm1d(width, affine=affine)
+        self.norm = RowNorm(width, affine=affine)
 
     def forward(
         self,
@@ -79,12 +77,12 @@ class BatchedPart(nn.Module):
         else:
             weight = self._take(self.conv, chosen)
             if not normalised:
-                factor, bias = running_affine(self.norm, statistics=statistics, scale=scale)
+                factor, bias = self.norm.running_affine(statistics, scale)
                 weight = weight * factor.view(-1, 1, 1)
             y = functional.relu(x.flatten(2))
             y = convolve(y, weight, bias, stride=self.stride, groups=x.shape[2])
         if normalised:
-            y = normalise(y, self.norm, statistics=statistics, scale=scale)
+            y = self.norm(y, statistics, scale)
         if self.training:
             self._store(statistics, chosen)
         y = functional.relu(y) if rectify else y
@@ -103,7 +101,7 @@ class BatchedPart(nn.Module):
     def tensors(self, position: int) -> list[Tensor]:
         """Views of one operation's weights, then its BatchNorm's parameters and statistics."""
         rows = slice(position * self.channels, (position + 1) * self.channels)
-        tensors = [*self.parameters(), *statistics_of(self.norm)]
+        tensors = [*self.parameters(), *self.norm.statistics]
         return [tensor.detach()[rows] for tensor in tensors]
 
     def kernels(self, chosen: Sequence[int], size: int) -> Tensor:
@@ -118,7 +116,7 @@ class BatchedPart(nn.Module):
     def running_affine(self, chosen: Sequence[int], scale: Tensor | None) -> list[Tensor]:
         """The BatchNorm in evaluation mode, as factor and shift, (n, C) each."""
         flat = None if scale is None else scale.flatten()
-        affine = running_affine(self.norm, statistics=self._statistics(chosen), scale=flat)
+        affine = self.norm.running_affine(self._statistics(chosen), flat)
         return [own.view(len(chosen), -1) for own in affine]
 
     @torch.no_grad()
@@ -131,7 +129,7 @@ class BatchedPart(nn.Module):
         self._store(statistics, chosen)
 
     def _statistics(self, chosen: Sequence[int]) -> tuple[Tensor, Tensor]:
-        mean, var = statistics_of(self.norm)
+        mean, var = self.norm.statistics
         return self._take(mean, chosen), self._take(var, chosen)
 
     def _store(self, statistics: tuple[Tensor, Tensor], chosen: Sequence[int]) -> None:

@@ -9,7 +9,7 @@ Dimension letters: B batch, C channels, L sequence length (bp), n operations.
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
@@ -48,6 +48,17 @@ def convolve(
     bias = None if bias is None else bias.to(x.dtype)
     y = torch.conv2d(to_nchw(x), weight, bias, (1, stride), (0, padding), 1, groups)
     return from_nchw(y)
+
+
+class RowConv(nn.Conv1d):
+    """Convolution of rows (B, L, C_in) with an odd kernel: (B, L, W)."""
+
+    def forward(
+        self, rows: Tensor, factor: Tensor | None = None, shift: Tensor | None = None
+    ) -> Tensor:
+        """Convolves rows; the results times `factor` plus `shift`, (W,) each."""
+        weight = self.weight if factor is None else self.weight * factor.view(-1, 1, 1)
+        return convolve(rows, weight, shift)
 
 
 def depthwise(x: Tensor, weight: Tensor, *, stride: int, dilation: int) -> Tensor:

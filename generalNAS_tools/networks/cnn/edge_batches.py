@@ -28,12 +28,11 @@ from generalNAS_tools.networks.cnn.operations import (
     IDENTITY,
     PARTS,
     POOLS,
+    RowNorm,
     folds,
     is_small,
     join,
-    normalise,
     pool,
-    statistics_of,
 )
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES
@@ -63,7 +62,7 @@ class OutgoingEdges(nn.Module):
         self.batches, self.norms = nn.ModuleDict(), nn.ModuleDict()
         for name, members in self.members.items():
             if members and name in POOLS:
-                self.norms[name] = nn.BatchNorm1d(channels, affine=False)
+                self.norms[name] = RowNorm(channels, affine=False)
             elif members and name in PARTS and not self._is_identity(name):
                 self.batches[name] = nn.ModuleList(
                     BatchedPart(part, len(members), channels, stride=1 if number else stride)
@@ -127,7 +126,7 @@ class OutgoingEdges(nn.Module):
         if slot not in self.members[name]:
             return []
         if name in POOLS:
-            return list(statistics_of(self._norm(name)))
+            return list(cast(RowNorm, self.norms[name]).statistics)
         position = self.members[name].index(slot)
         return [tensor for part in self._parts(name) for tensor in part.tensors(position)]
 
@@ -142,7 +141,7 @@ class OutgoingEdges(nn.Module):
                 continue
             result = x
             if name in POOLS:
-                result = normalise(pool(name, x, self.stride), self._norm(name))
+                result = self.norms[name](pool(name, x, self.stride))
             results.append(result.flatten())
             columns.append(mixing[:, CNN_PRIMITIVES.index(name)])
         if results:
@@ -173,9 +172,6 @@ class OutgoingEdges(nn.Module):
             whole = len(slots) == len(self.edges)
             weights.append(column if whole else torch.stack([column[slot] for slot in slots]))
         return join(weights).unsqueeze(1).expand(-1, channels)
-
-    def _norm(self, name: str) -> nn.BatchNorm1d:
-        return cast(nn.BatchNorm1d, self.norms[name])
 
     def _parts(self, name: str) -> list[BatchedPart]:
         if name not in self.batches:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generalNAS_tools.networks.cnn.convolutions import convolve, from_nchw, to_nchw
+from generalNAS_tools.networks.cnn.convolutions import RowConv, from_nchw, to_nchw
 
 IDENTITY = "skip_connect"
 POOLS = ("max_pool_5", "avg_pool_5")
@@ -57,41 +57,39 @@ def pool(name: str, x: Tensor, stride: int) -> Tensor:
     )
 
 
-def normalise(
-    x: Tensor,
-    norm: nn.BatchNorm1d,
-    *,
-    statistics: tuple[Tensor, Tensor] | None = None,
-    scale: Tensor | None = None,
-) -> Tensor:
-    """BatchNorm of rows (B, L, W); running `statistics` and `scale` replace the module's own."""
-    mean, var = statistics or statistics_of(norm)
-    weight = norm.weight if scale is None else scale
-    assert norm.momentum is not None
-    return from_nchw(
-        functional.batch_norm(
-            to_nchw(x), mean, var, weight, norm.bias, norm.training, norm.momentum, norm.eps
+_Pair = tuple[Tensor, Tensor]
+_Given = _Pair | None
+
+
+class RowNorm(nn.BatchNorm1d):
+    """BatchNorm of rows (B, L, W)."""
+
+    def forward(self, x: Tensor, statistics: _Given = None, scale: Tensor | None = None) -> Tensor:
+        """Normalises x; running `statistics` and `scale`, (W,) each, replace the module's own."""
+        mean, var = statistics or self.statistics
+        weight = self.weight if scale is None else scale
+        assert self.momentum is not None
+        return from_nchw(
+            functional.batch_norm(
+                to_nchw(x), mean, var, weight, self.bias, self.training, self.momentum, self.eps
+            )
         )
-    )
 
+    def running_affine(self, statistics: _Given = None, scale: Tensor | None = None) -> _Pair:
+        """The module in evaluation mode as factor · x + shift, (W,) each."""
+        mean, var = statistics or self.statistics
+        weight = self.weight if scale is None else scale
+        factor = (var + self.eps).rsqrt()
+        factor = factor if weight is None else factor * weight
+        shift = -factor * mean
+        return factor, shift if self.bias is None else shift + self.bias
 
-def running_affine(
-    norm: nn.BatchNorm1d, *, statistics: tuple[Tensor, Tensor], scale: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """BatchNorm in evaluation mode as factor · x + shift, (W,) each."""
-    mean, var = statistics
-    weight = norm.weight if scale is None else scale
-    factor = (var + norm.eps).rsqrt()
-    factor = factor if weight is None else factor * weight
-    shift = -factor * mean
-    return factor, shift if norm.bias is None else shift + norm.bias
-
-
-def statistics_of(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
-    """Running mean and variance, (W,) each."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    return norm.running_mean, norm.running_var
+    @property
+    def statistics(self) -> _Pair:
+        """Running mean and variance, (W,) each."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        return self.running_mean, self.running_var
 
 
 def folds(x: Tensor) -> bool:
@@ -121,13 +119,12 @@ class ReLUConvBN(nn.Module):
     ) -> None:
         super().__init__()
         self.stride = stride
-        self.conv = nn.Conv1d(in_channels, out_channels, 1, bias=False)
-        self.norm = nn.BatchNorm1d(out_channels, affine=affine)
+        self.conv = RowConv(in_channels, out_channels, 1, bias=False)
+        self.norm = RowNorm(out_channels, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps x: (B, C_in, L) → (B, ceil(L / stride), C_out)."""
         rows = functional.relu(x[:, :, :: self.stride].transpose(1, 2))
         if self.training or not folds(x):
-            return normalise(convolve(rows, self.conv.weight), self.norm)
-        factor, shift = running_affine(self.norm, statistics=statistics_of(self.norm))
-        return convolve(rows, self.conv.weight * factor.view(-1, 1, 1), shift)
+            return self.norm(self.conv(rows))
+        return self.conv(rows, *self.norm.running_affine())

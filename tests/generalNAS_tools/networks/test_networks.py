@@ -148,3 +148,27 @@ def test_float32_gradients_of_all_weights_are_those_of_float64(kind, folding):
     for one, other in zip(found, exact, strict=True):
         assert (one - other).norm() <= 1e-4 * other.norm() + 1e-6 * whole
     assert sum(not torch.equal(a, b) for a, b in zip(found, exact, strict=True)) > len(exact) / 2
+
+
+def uncalled(network, *inputs):
+    """Modules that no hook sees in a pass; those inside of batches of operations left out."""
+    called, modules = set(), dict(network.named_modules())
+    for name, module in modules.items():
+        module.register_forward_hook(lambda *_, name=name: called.add(name))
+    network(*inputs)
+    containers = (torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.ParameterList)
+    names = {name for name, module in modules.items() if not isinstance(module, containers)}
+    return {name for name in names - called if ".batches." not in name}
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_hooks_see_every_module_but_folded_norms(training):
+    options = NetworkOptions(24, 3, 4, 2)
+    x = torch.nn.functional.one_hot(torch.randint(4, (3, 24)), 4).mT.float()
+    mixing = MixingWeights(torch.rand(14, 9), torch.rand(14, 9), torch.rand(36, 5))
+    search = uncalled(Supernet(full_masks(), options).train(training), x, mixing)
+    final = uncalled(FinalNetwork(GENOTYPE, options).train(training), x)
+    assert {name.rpartition(".")[2] for name in search | final} == {"norm"}
+    if training:
+        assert not search
+        assert all(".operations." in name for name in final)
