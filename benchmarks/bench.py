@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.machine import describe, matrix_peak
+from benchmarks.machine import describe, peak_product
 from benchmarks.settings import Options, seconds_of, write_report
 from darts_tools.alphas import Alphas
 from darts_tools.architect import without_gradients
@@ -49,10 +49,17 @@ TARGETS = {
 
 
 class Pair(NamedTuple):
-    """The same work in both forms."""
+    """The same work in both forms.
+
+    Attributes:
+        plain: the form that one would write first.
+        fast: the project's.
+        needed: the plain form without what the work doesn't need, whose operations are counted.
+    """
 
     plain: Callable[[], Any]
     fast: Callable[[], Any]
+    needed: Callable[[], Any] | None = None
 
 
 def main() -> None:
@@ -110,30 +117,33 @@ def random_batch(options: Options, device: torch.device) -> Batch:
 def measure_steps(options: Options, device: torch.device) -> dict[str, Any]:
     """Ratios of the network steps, and what the fast ones launch on a GPU.
 
-    The operations of a step, set against the device's matrix peak, are those of the plain form.
+    The operations of a step, set against the device's matrix peak, are those of the plain form, but
+    for the gradients of weights that an alpha step has no use for.
     """
-    launches, peak = count_launches(options), matrix_peak(device)
+    launches = count_launches(options)
     results = {}
     for name, pair in step_pairs(options, random_batch(options, device)).items():
-        row = measured(pair, options, device, target=TARGETS.get(name), peak=peak)
+        row = measured(pair, options, device, target=TARGETS.get(name))
         results[name] = row | {"launches": launches[name]}
     return results
 
 
 def measured(
-    pair: Pair, options: Options, device: torch.device, *, target: float | None, peak: float
+    pair: Pair, options: Options, device: torch.device, *, target: float | None
 ) -> dict[str, Any]:
     """The ratio of a pair and its fast form's share of the matrix peak, in operations a second."""
     operations = warm_up(pair, device)
-    row = ratio(pair, options, device, target)
-    return row | {"of peak": round(operations / row["fast"] / peak, 3)}
+    product, most = peak_product(device)
+    product()
+    row, seconds = ratio(pair, options, device, target, beside=product)
+    return row | {"of peak": round(operations / row["fast"] / (most / min(seconds)), 3)}
 
 
 def measure_small(options: Options, device: torch.device) -> dict[str, Any]:
     """A step of the small network that comparisons run."""
     name, small = "supernet weight + alpha step", small_network(options)
     pair = supernet_pairs(small, random_batch(small, device))[name]
-    row = measured(pair, small, device, target=None, peak=matrix_peak(device))
+    row = measured(pair, small, device, target=None)
     return {f"small network, {name}": row}
 
 
@@ -178,8 +188,12 @@ def supernet_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
         alphas.zero_grad()
         bce_loss(plain(batch.x, alphas.mixing_weights()), batch).backward()
 
+    def alpha_needed() -> None:
+        with without_gradients(plain):
+            alpha_plain()
+
     alpha_step = captured(alpha_fast, [fast], loop)
-    alpha = Pair(alpha_plain, lambda: alpha_step(batch))
+    alpha = Pair(alpha_plain, lambda: alpha_step(batch), alpha_needed)
     weights = weight_pair(options, plain, fast, batch, alphas=alphas)
 
     def both(alpha: Callable[[], Any], weight: Callable[[], Any]) -> Callable[[], None]:
@@ -193,7 +207,9 @@ def supernet_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
         "supernet weight step": weights,
         "supernet alpha step": alpha,
         "supernet weight + alpha step": Pair(
-            both(alpha.plain, weights.plain), both(alpha.fast, weights.fast)
+            both(alpha.plain, weights.plain),
+            both(alpha.fast, weights.fast),
+            both(alpha_needed, weights.plain),
         ),
     }
 
@@ -268,25 +284,35 @@ def final_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
 
 
 def warm_up(pair: Pair, device: torch.device) -> int:
-    """Does the work of both forms once; gives the plain form's floating-point operations."""
+    """Does the work of both forms once; gives the floating-point operations that it needs."""
     with FlopCounterMode(display=False) as counter:
-        seconds_of(pair.plain, device)
+        seconds_of(pair.needed or pair.plain, device)
+    seconds_of(pair.plain, device)
     seconds_of(pair.fast, device)
     return counter.get_total_flops()
 
 
 def ratio(
-    pair: Pair, options: Options, device: torch.device, target: float | None
-) -> dict[str, Any]:
-    """Median seconds of both forms, taken in turn, and their ratio; `warm_up` comes first."""
-    seconds: dict[str, list[float]] = {"plain": [], "fast": []}
+    pair: Pair,
+    options: Options,
+    device: torch.device,
+    target: float | None,
+    *,
+    beside: Callable[[], Any],
+) -> tuple[dict[str, Any], list[float]]:
+    """Median seconds of both forms and their ratio, and the seconds of other work beside them.
+
+    All are taken in turn, since a shared machine changes its pace; `warm_up` comes first.
+    """
+    work = {"plain": pair.plain, "fast": pair.fast, "beside": beside}
+    seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(options.measuring.repeats):
-        for name, work in pair._asdict().items():
-            seconds[name].append(seconds_of(work, device))
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
+        for name, each in work.items():
+            seconds[name].append(seconds_of(each, device))
+    medians = {name: statistics.median(seconds[name]) for name in ("plain", "fast")}
     result = {name: round(value, 6) for name, value in medians.items()}
     result["ratio"] = round(medians["plain"] / medians["fast"], 2)
-    return result | ({"cpu target": target} if target else {})
+    return result | ({"cpu target": target} if target else {}), seconds["beside"]
 
 
 def peak_memory(make: Callable[..., nn.Module], options: Options, device: Any) -> float:
@@ -345,7 +371,7 @@ def measure_data(options: Options, device: torch.device) -> dict[str, Any]:
 
         pair = Pair(plain, fast)
         warm_up(pair, device)
-        result = ratio(pair, options, device, None)
+        result, _ = ratio(pair, options, device, None, beside=list)
     result["sequences/s"] = round(64 * len(order) / result["fast"])
     return {"batch assembly (plain: float32 in memory)": result}
 

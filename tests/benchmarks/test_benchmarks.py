@@ -61,8 +61,8 @@ def test_every_step_is_compared_with_its_plain_form(report, monkeypatch):
     whole = bench.peak_memory
     told = lambda make, *more: whole(make, *more) and MEGABYTES[make.__name__]  # noqa: E731
     monkeypatch.setattr(bench, "peak_memory", told)
-    monkeypatch.setattr("benchmarks.bench.matrix_peak", lambda device: 1e6)
-    say_seconds(monkeypatch, "bench", 6.0, 1.5)
+    monkeypatch.setattr("benchmarks.bench.peak_product", lambda device: (list, 6_000_000))
+    say_seconds(monkeypatch, "bench", 6.0, 1.5, 3.0)
     results = report("bench")
     pairs = {name: row for name, row in results.items() if isinstance(row, dict)}
     assert len(pairs) == 7
@@ -71,6 +71,8 @@ def test_every_step_is_compared_with_its_plain_form(report, monkeypatch):
         assert [row["plain"], row["fast"], row["ratio"]] == [6.0, 1.5, 4.0], name
     steps = [row for name, row in pairs.items() if "step" in name]
     assert [0.01 < row["of peak"] < 100 for row in steps] == [True] * 5
+    alpha, weight = (pairs[f"supernet {kind} step"]["of peak"] for kind in ("alpha", "weight"))
+    assert alpha < 0.8 * weight  # no gradients of weights
     assert results["peak memory of a weight step (fast / plain)"] == 0.25
 
 
