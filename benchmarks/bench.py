@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.machine import describe, peak_product
+from benchmarks.machine import count_operations, describe, peak_product
 from benchmarks.settings import Options, seconds_of, write_report
 from darts_tools.alphas import Alphas
 from darts_tools.architect import without_gradients
@@ -132,9 +131,9 @@ def measured(
     pair: Pair, options: Options, device: torch.device, *, target: float | None
 ) -> dict[str, Any]:
     """The ratio of a pair and its fast form's share of the matrix peak, in operations a second."""
-    operations = warm_up(pair, device)
     product, most = peak_product(device)
     product()
+    operations = warm_up(pair, device)
     row, seconds = ratio(pair, options, device, target, beside=product)
     return row | {"of peak": round(operations / row["fast"] / (most / min(seconds)), 3)}
 
@@ -285,7 +284,7 @@ def final_pairs(options: Options, batch: Batch) -> dict[str, Pair]:
 
 def warm_up(pair: Pair, device: torch.device) -> int:
     """Does the work of both forms once; gives the floating-point operations that it needs."""
-    with FlopCounterMode(display=False) as counter:
+    with count_operations() as counter:
         seconds_of(pair.needed or pair.plain, device)
     seconds_of(pair.plain, device)
     seconds_of(pair.fast, device)

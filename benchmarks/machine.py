@@ -1,4 +1,4 @@
-"""What a measurement ran on: the processor or card, its software, and its matrix peak."""
+"""What a measurement ran on, its matrix peak, and what arithmetic the work needed."""
 
 import platform
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 SIDE = {"cpu": 2048, "cuda": 8192}
 """Rows of the square matrices whose product tells the peak."""
@@ -22,6 +23,20 @@ def describe(device: torch.device, threads: int) -> str:
             f"{card} ({memory:.0f} GiB), driver {_driver()}, CUDA {torch.version.cuda}, {versions}"
         )
     return f"{_processor()}, {threads} threads, {versions}"
+
+
+def count_operations() -> FlopCounterMode:
+    """Counts floating-point operations within a block; `get_total_flops` gives them."""
+    return FlopCounterMode(
+        display=False,
+        custom_mapping={torch.ops.aten.convolution_backward: _convolution_backward},
+    )
+
+
+def _convolution_backward(*shapes: Any, out_shape: Any) -> int:
+    """Each gradient costs what the forward pass does; torch's own count forgets the groups."""
+    grad, x, weight, *_, transposed, _, _, wanted = shapes
+    return sum(wanted[:2]) * conv_flop_count(x, weight, grad, transposed=transposed)
 
 
 def peak_product(device: torch.device) -> tuple[Callable[[], Any], int]:

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.bench import random_batch
+from benchmarks.machine import count_operations
 from benchmarks.settings import Options, seconds_of, write_report
 from darts_tools.alphas import Alphas, EdgeWeights, active_weights, carry_alphas
 from darts_tools.discard_edges import discard_edges
@@ -98,7 +98,7 @@ def make_stages(method: str, options: Options, batch: Batch) -> list[Stage]:
             alphas = carry_alphas(before[1], masks)
         before = supernet, alphas
         step = step_of(supernet.to(batch.x.device), alphas.to(batch.x.device), options, batch)
-        with FlopCounterMode(display=False) as counter:
+        with count_operations() as counter:
             step()
         weights = sum(parameter.numel() for parameter in supernet.parameters())
         stages.append(Stage(step, counter.get_total_flops(), weights))

@@ -6,8 +6,11 @@ import json
 import sys
 
 import pytest
+import torch
+from torch import nn
 
 from benchmarks import bench
+from benchmarks.machine import count_operations
 
 pytestmark = pytest.mark.long
 SMALL = {
@@ -74,6 +77,17 @@ def test_every_step_is_compared_with_its_plain_form(report, monkeypatch):
     alpha, weight = (pairs[f"supernet {kind} step"]["of peak"] for kind in ("alpha", "weight"))
     assert alpha < 0.8 * weight  # no gradients of weights
     assert results["peak memory of a weight step (fast / plain)"] == 0.25
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_gradients_of_a_convolution_cost_what_it_does(groups):
+    x, conv = torch.randn(2, 8, 20, requires_grad=True), nn.Conv1d(8, 8, 5, groups=groups)
+    with count_operations() as forward:
+        y = conv(x)
+    with count_operations() as backward:
+        y.sum().backward()
+    assert forward.get_total_flops() == 2 * 2 * 8 * (8 // groups) * 5 * 16
+    assert backward.get_total_flops() == 2 * forward.get_total_flops()
 
 
 def test_stages_get_smaller(report):
