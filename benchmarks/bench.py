@@ -9,7 +9,7 @@ import multiprocessing
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,8 +134,10 @@ def measured(
     product, most = peak_product(device)
     product()
     operations = warm_up(pair, device)
-    row, seconds = ratio(pair, options, device, target, beside=product)
-    return row | {"of peak": round(operations / row["fast"] / (most / min(seconds)), 3)}
+    work = {"plain": pair.plain, "fast": pair.fast, "product": product}
+    seconds = in_turn(work, options, device)
+    row = ratio(seconds, target)
+    return row | {"of peak": round(operations / row["fast"] / (most / min(seconds["product"])), 3)}
 
 
 def measure_small(options: Options, device: torch.device) -> dict[str, Any]:
@@ -286,32 +288,29 @@ def warm_up(pair: Pair, device: torch.device) -> int:
     """Does the work of both forms once; gives the floating-point operations that it needs."""
     with count_operations() as counter:
         seconds_of(pair.needed or pair.plain, device)
-    seconds_of(pair.plain, device)
+    if pair.needed:
+        seconds_of(pair.plain, device)
     seconds_of(pair.fast, device)
     return counter.get_total_flops()
 
 
-def ratio(
-    pair: Pair,
-    options: Options,
-    device: torch.device,
-    target: float | None,
-    *,
-    beside: Callable[[], Any],
-) -> tuple[dict[str, Any], list[float]]:
-    """Median seconds of both forms and their ratio, and the seconds of other work beside them.
-
-    All are taken in turn, since a shared machine changes its pace; `warm_up` comes first.
-    """
-    work = {"plain": pair.plain, "fast": pair.fast, "beside": beside}
+def in_turn(
+    work: Mapping[str, Callable[[], Any]], options: Options, device: torch.device
+) -> dict[str, list[float]]:
+    """Seconds of each work, taken in turn, since a shared machine changes its pace."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(options.measuring.repeats):
         for name, each in work.items():
             seconds[name].append(seconds_of(each, device))
+    return seconds
+
+
+def ratio(seconds: Mapping[str, list[float]], target: float | None) -> dict[str, Any]:
+    """Median seconds of both forms, and their ratio."""
     medians = {name: statistics.median(seconds[name]) for name in ("plain", "fast")}
     result = {name: round(value, 6) for name, value in medians.items()}
     result["ratio"] = round(medians["plain"] / medians["fast"], 2)
-    return result | ({"cpu target": target} if target else {}), seconds["beside"]
+    return result | ({"cpu target": target} if target else {})
 
 
 def peak_memory(make: Callable[..., nn.Module], options: Options, device: Any) -> float:
@@ -370,7 +369,7 @@ def measure_data(options: Options, device: torch.device) -> dict[str, Any]:
 
         pair = Pair(plain, fast)
         warm_up(pair, device)
-        result, _ = ratio(pair, options, device, None, beside=list)
+        result = ratio(in_turn({"plain": plain, "fast": fast}, options, device), None)
     result["sequences/s"] = round(64 * len(order) / result["fast"])
     return {"batch assembly (plain: float32 in memory)": result}
 

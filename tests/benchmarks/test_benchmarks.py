@@ -1,9 +1,11 @@
 """The benchmarks run on a small network and report what the README quotes; no time is judged."""
 
+import functools
 import importlib
 import itertools
 import json
 import sys
+from unittest import mock
 
 import pytest
 import torch
@@ -65,7 +67,14 @@ def test_every_step_is_compared_with_its_plain_form(report, monkeypatch):
     told = lambda make, *more: whole(make, *more) and MEGABYTES[make.__name__]  # noqa: E731
     monkeypatch.setattr(bench, "peak_memory", told)
     monkeypatch.setattr("benchmarks.bench.peak_product", lambda device: (list, 6_000_000))
-    say_seconds(monkeypatch, "bench", 6.0, 1.5, 3.0)
+    seconds = {"plain": 6.0, "fast": 1.5, "product": 3.0}
+
+    def in_turn(work, *_):
+        for each in work.values():
+            each()
+        return {name: [seconds[name]] for name in work}
+
+    monkeypatch.setattr(bench, "in_turn", in_turn)
     results = report("bench")
     pairs = {name: row for name, row in results.items() if isinstance(row, dict)}
     assert len(pairs) == 7
@@ -77,6 +86,15 @@ def test_every_step_is_compared_with_its_plain_form(report, monkeypatch):
     alpha, weight = (pairs[f"supernet {kind} step"]["of peak"] for kind in ("alpha", "weight"))
     assert alpha < 0.8 * weight  # no gradients of weights
     assert results["peak memory of a weight step (fast / plain)"] == 0.25
+
+
+def test_work_is_timed_in_turn(monkeypatch):
+    say_seconds(monkeypatch, "bench", 1.0, 2.0, 3.0, 4.0)
+    done = []
+    work = {name: functools.partial(done.append, name) for name in ("plain", "fast")}
+    options = mock.Mock(measuring=mock.Mock(repeats=2))
+    assert bench.in_turn(work, options, None) == {"plain": [1.0, 3.0], "fast": [2.0, 4.0]}
+    assert done == ["plain", "fast"] * 2
 
 
 @pytest.mark.parametrize("groups", [1, 2, 8])
