@@ -75,7 +75,7 @@ def train_epoch(
         ranks.seed_others(options.seed, epoch, step)
         batch = rank_batch(split, parts[step], options.device)
         if strands is not None:
-            batch = _on_strands(batch, strands[ranks.share(parts[step])])
+            batch = _on_strands(batch, ranks.share(strands[step]))
         if before_step is not None:
             before_step(epoch, step, batch)
         loss, logits = step_weights(batch)
@@ -90,18 +90,19 @@ def train_epoch(
 
 def _order(
     split: PackedSplit, options: LoopOptions, epoch: int
-) -> tuple[Sequence[Tensor], Tensor | None]:
-    """The numbers of an epoch's sequences batch by batch, and which of all to read reversed."""
-    drawn = {"seed": options.seed, "epoch": epoch}
-    order = epoch_indices(split.num_sequences, **drawn)
+) -> tuple[Sequence[Tensor], Sequence[Tensor] | None]:
+    """The numbers of an epoch's sequences, and on the device which to read reversed, by batch."""
+    order = epoch_indices(split.num_sequences, seed=options.seed, epoch=epoch)
     parts = batches(order, options.batch_size, drop_last=True)[: options.num_steps]
-    return parts, random_strands(split.num_sequences, **drawn) if options.rc_augment else None
+    if not options.rc_augment:
+        return parts, None
+    strands = random_strands(split.num_sequences, seed=options.seed, epoch=epoch)
+    return parts, strands[order].to(options.device).split(options.batch_size)
 
 
 def _on_strands(batch: Batch, other: Tensor) -> Batch:
     """The batch with the sequences that are marked read on their other strand."""
-    other = other.to(batch.x.device, non_blocking=True)[:, None, None]
-    return batch._replace(x=torch.where(other, reverse_complement(batch.x), batch.x))
+    return batch._replace(x=torch.where(other[:, None, None], reverse_complement(batch.x), batch.x))
 
 
 def evaluate(

@@ -41,6 +41,7 @@ from generalNAS_tools.runs.options import (
     WeightOptions,
 )
 from generalNAS_tools.search_space.edge_masks import full_masks
+from generalNAS_tools.training import train_loop
 from generalNAS_tools.training.optimizers import cosine_schedule, weight_optimizer
 from generalNAS_tools.training.train_loop import EpochMetrics, Meter, evaluate
 from generalNAS_tools.training.training_epoch import training_epoch
@@ -83,6 +84,13 @@ class Split:
         return Batch(x, torch.empty(len(indices), TARGETS, device=device))
 
 
+class StrandsOnTheCard:
+    """Which sequences to read reversed, of any order."""
+
+    def __getitem__(self, order):
+        return torch.empty(len(order), dtype=torch.bool, device=CARD)
+
+
 def make_setup(seq_size=6, **options):
     clipping = RUN["weights"].clipping
     loop = LoopOptions(BATCH, 1, 0, CARD, beta=0.1, clipping=clipping, report_freq=9, **options)
@@ -96,11 +104,12 @@ def make_setup(seq_size=6, **options):
 
 @pytest.fixture(autouse=True)
 def on_the_card(monkeypatch):
-    """Figures are read between epochs; that is no step.
+    """Strands are drawn and figures are read between epochs; that is no step.
 
     No product makes moments on a GPU, where --tf32 would spoil them.
     """
     monkeypatch.setattr(batched_parts, "fold_norm", None)
+    monkeypatch.setattr(train_loop, "random_strands", lambda *_, **__: StrandsOnTheCard())
     monkeypatch.setattr(Meter, "figures", lambda self: EpochMetrics(float("nan"), 0.0))
     with fake_card():
         yield
@@ -125,7 +134,7 @@ def later_masks(*, edges):
 
 def darts():
     yield differentiable(full_masks(), batch_statistics=True)
-    yield differentiable(full_masks(), amp=True)
+    yield differentiable(full_masks(), amp=True, rc_augment=True)
     yield differentiable(full_masks(), unrolled=True)
 
 

@@ -3,6 +3,7 @@
 import importlib
 import runpy
 import sys
+import time
 from unittest import mock
 
 from benchmarks.comparison import report
@@ -45,13 +46,15 @@ class InProcess:
         folder.mkdir(parents=True, exist_ok=True)
         line = [str(word) for word in line]
         self.lines.append(line)
+        start = time.monotonic()
         if line[0] == "-m":
             with mock.patch.object(sys, "argv", line[1:]):
                 runpy.run_module(line[1])["main"]()
-            return Ending("done", "", 0.0)
+            return Ending("done", "", time.monotonic() - start)
         outcome = run_here(line[0], line[1:])
         status = {0: "done", 3: "diverged"}.get(outcome.code, "failed")
-        return Ending(status, "" if status == "done" else outcome.stderr.strip(), 0.0)
+        reason = "" if status == "done" else outcome.stderr.strip()
+        return Ending(status, reason, time.monotonic() - start)
 
 
 def compare(toy, folder, **flags):
