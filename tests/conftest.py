@@ -22,6 +22,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_power_is_lost():
+    """Nothing waits for the disk, which only a machine that loses its power would miss."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda descriptor: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def nothing_global_changes():
     """Puts back torch's modes and the log, whatever a test runs in this process."""

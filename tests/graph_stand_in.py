@@ -19,7 +19,6 @@ class StandIn:
         type(self).made += 1
 
     def record(self, work):
-        work()
         self._work, self._results = work, work()
         return self._results
 

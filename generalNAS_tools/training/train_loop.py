@@ -202,9 +202,8 @@ def predict(
     read = (lambda x: forward(reverse_complement(x))) if other_strand else forward
     for batch, output in _passes(read, split, parts, options, "test", run):
         meter.update(bce_loss(output, batch), output.logits, batch.labels)
-        size = len(batch.labels)
-        predictions[done : done + size] = output.logits.float().sigmoid().cpu().numpy()
-        done += size
+        done += len(batch.labels)
+        predictions[done - len(batch.labels) : done] = output.logits.float().sigmoid().cpu().numpy()
     meter.add_up()
     return ranks.gather(torch.from_numpy(predictions)).numpy(), meter.mean_loss()
 

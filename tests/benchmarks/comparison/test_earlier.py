@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,15 +23,25 @@ class Run(NamedTuple):
     folder: Path
 
 
-@pytest.fixture
-def written(tmp_path):
-    """A folder with nothing but a report: its records, its runs and its plan."""
-    records = comparison(3, folder=tmp_path / "elsewhere")
-    plan = Plan(tmp_path)
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A folder with nothing but a report, its records and its plan."""
+    folder = tmp_path_factory.mktemp("report")
+    records, plan = comparison(3, folder=folder / "elsewhere"), Plan(folder)
     plan.arms = {record.arm: {"kind": record.kind, "flags": {}} for record in records}
     plan.fixed = {name: value for name, value in FACTS.items() if name not in ("arms", "threads")}
     plan.threads = FACTS["threads"]
-    write_report(records, tmp_path, plan.fixed | {"threads": 1, "arms": plan.arms})
+    write_report(records, folder, plan.fixed | {"threads": 1, "arms": plan.arms})
+    return folder, records, plan
+
+
+@pytest.fixture
+def written(report, tmp_path):
+    """A copy of the report: its records, its runs and its plan."""
+    folder, records, whole = report
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    plan = Plan(tmp_path)
+    plan.arms, plan.fixed, plan.threads = dict(whole.arms), dict(whole.fixed), whole.threads
     return records, [run_of(record, tmp_path) for record in records], plan
 
 
