@@ -21,7 +21,7 @@ from generalNAS_tools.training.train_step import bce_loss, weight_loss
 def in_shards(count_at):
     """Within the block, every batch is taken in shares; `count_at` says how many at a weight step.
 
-    Steps are counted from 0. First-order alpha steps only.
+    Steps are counted from 0.
     """
     done = []
 
@@ -43,14 +43,14 @@ def in_shards(count_at):
         done.append(1)
         return loss, torch.cat(outputs)
 
-    def alpha_step(self, epoch, step, _):
-        assert not self.unrolled
+    def alpha_step(self, epoch, step, train_batch):
         batch, alphas = self._validation_batch(epoch, step), list(self.alphas.parameters())
-
-        def losses(part):
-            return (bce_loss(self._forward(part), part),) * 2
-
-        gradients, _ = averaged(self.supernet, batch, alphas, count_at(len(done)), losses)
+        count = count_at(len(done))
+        if self.unrolled:
+            gradients = unrolled_gradients(self, train_batch, batch, count)
+        else:
+            losses = validation_losses(self)
+            gradients, _ = averaged(self.supernet, batch, alphas, count, losses)
         for alpha, gradient in zip(alphas, gradients, strict=True):
             alpha.grad = gradient
         if self.clip is not None:
@@ -62,6 +62,64 @@ def in_shards(count_at):
         mock.patch.object(Architect, "step", alpha_step),
     ):
         yield
+
+
+def validation_losses(architect):
+    return lambda part: (bce_loss(architect._forward(part), part),) * 2
+
+
+def unrolled_gradients(architect, train_batch, batch, count):
+    """Of the alphas: equations 7 and 8 of the DARTS paper, every gradient averaged over shares."""
+    network, beta = architect.supernet, architect.options.beta
+    alphas, weights = list(architect.alphas.parameters()), list(network.parameters())
+    kept = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def training(part):
+        return (weight_loss(architect._forward(part), part, beta)[0],) * 2
+
+    def moved(changes, factor, *given):
+        network.load_state_dict(kept)
+        with torch.no_grad():
+            for weight, change in zip(weights, changes, strict=True):
+                weight.add_(factor * change)
+        gradients, _ = averaged(network, *given)
+        network.load_state_dict(kept)
+        return gradients
+
+    gradients, _ = averaged(network, train_batch, weights, count, training)
+    rates, changes = lookahead(architect, dict(zip(weights, gradients, strict=True)))
+    found = moved(changes, 1.0, batch, alphas + weights, count, validation_losses(architect))
+    of_weights = found[len(alphas) :]
+    vector = [rate * gradient for rate, gradient in zip(rates, of_weights, strict=True)]
+    step = 0.01 / norm(vector)
+    above = moved(vector, step, train_batch, alphas, count, training)
+    below = moved(vector, -step, train_batch, alphas, count, training)
+    return [
+        gradient - (up - down) / (2 * step)
+        for gradient, up, down in zip(found[: len(alphas)], above, below, strict=True)
+    ]
+
+
+def lookahead(architect, gradients):
+    """Per weight: its rate, clipping included, and how the next step of SGD changes it."""
+    optimizer, rates, changes = architect.weight_optimizer, {}, {}
+    for weight, gradient in gradients.items():
+        weight.grad = gradient.clone()
+    if architect.options.clipping is not None:
+        clip_gradients(architect.supernet, architect.options.clipping)
+    for group in optimizer.param_groups:
+        clipped = [weight.grad for weight in group["params"]]
+        whole = [gradients[weight] for weight in group["params"]]
+        for weight in group["params"]:
+            momentum = optimizer.state.get(weight, {}).get("momentum_buffer", 0.0)
+            change = weight.grad + group["weight_decay"] * weight + group["momentum"] * momentum
+            rates[weight] = group["lr"] * norm(clipped) / norm(whole)
+            changes[weight] = -group["lr"] * change.detach()
+    return [rates[weight] for weight in gradients], [changes[weight] for weight in gradients]
+
+
+def norm(tensors):
+    return torch.cat([tensor.flatten() for tensor in tensors]).norm()
 
 
 def averaged(network, batch, inputs, count, losses):
