@@ -35,10 +35,7 @@ def in_shards(count_at):
 
         weights = list(network.parameters())
         gradients, loss = averaged(network, batch, weights, count_at(len(done)), losses)
-        for weight, gradient in zip(weights, gradients, strict=True):
-            weight.grad = gradient
-        if options.clipping is not None:
-            clip_gradients(network, options.clipping)
+        set_clipped(network, gradients, options)
         optimizer.step()
         done.append(1)
         return loss, torch.cat(outputs)
@@ -87,11 +84,11 @@ def unrolled_gradients(architect, train_batch, batch, count):
         return gradients
 
     gradients, _ = averaged(network, train_batch, weights, count, training)
-    rates, changes = lookahead(architect, dict(zip(weights, gradients, strict=True)))
+    rates, changes = lookahead(architect, gradients)
     found = moved(changes, 1.0, batch, alphas + weights, count, validation_losses(architect))
     of_weights = found[len(alphas) :]
     vector = [rate * gradient for rate, gradient in zip(rates, of_weights, strict=True)]
-    step = 0.01 / norm(vector)
+    step = 0.01 / nn.utils.get_total_norm(vector)
     above = moved(vector, step, train_batch, alphas, count, training)
     below = moved(vector, -step, train_batch, alphas, count, training)
     return [
@@ -103,23 +100,25 @@ def unrolled_gradients(architect, train_batch, batch, count):
 def lookahead(architect, gradients):
     """Per weight: its rate, clipping included, and how the next step of SGD changes it."""
     optimizer, rates, changes = architect.weight_optimizer, {}, {}
-    for weight, gradient in gradients.items():
-        weight.grad = gradient.clone()
-    if architect.options.clipping is not None:
-        clip_gradients(architect.supernet, architect.options.clipping)
+    weights = list(architect.supernet.parameters())
+    given = dict(zip(weights, gradients, strict=True))
+    set_clipped(architect.supernet, [gradient.clone() for gradient in gradients], architect.options)
     for group in optimizer.param_groups:
-        clipped = [weight.grad for weight in group["params"]]
-        whole = [gradients[weight] for weight in group["params"]]
+        clipped = nn.utils.get_total_norm([weight.grad for weight in group["params"]])
+        whole = nn.utils.get_total_norm([given[weight] for weight in group["params"]])
         for weight in group["params"]:
             momentum = optimizer.state.get(weight, {}).get("momentum_buffer", 0.0)
             change = weight.grad + group["weight_decay"] * weight + group["momentum"] * momentum
-            rates[weight] = group["lr"] * norm(clipped) / norm(whole)
+            rates[weight] = group["lr"] * clipped / whole
             changes[weight] = -group["lr"] * change.detach()
-    return [rates[weight] for weight in gradients], [changes[weight] for weight in gradients]
+    return [rates[weight] for weight in weights], [changes[weight] for weight in weights]
 
 
-def norm(tensors):
-    return torch.cat([tensor.flatten() for tensor in tensors]).norm()
+def set_clipped(network, gradients, options):
+    for weight, gradient in zip(network.parameters(), gradients, strict=True):
+        weight.grad = gradient
+    if options.clipping is not None:
+        clip_gradients(network, options.clipping)
 
 
 def averaged(network, batch, inputs, count, losses):
