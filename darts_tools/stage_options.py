@@ -10,7 +10,7 @@ from darts_tools.limit_skips import MAX_SKIPS
 from darts_tools.search_stage import AlphaOptions, AlphaRule, DifferentiableOptions
 from darts_tools.stages import check_frozen_epochs, check_kept_primitives, per_stage
 from generalNAS_tools.runs.flags import RATE, flag, real, whole
-from generalNAS_tools.runs.options import WeightOptions
+from generalNAS_tools.runs.options import SGD_CLIP, WeightOptions
 from generalNAS_tools.search_space.genotypes import (
     CNN_PRIMITIVES,
     EDGES_PER_CNN_NODE,
@@ -138,4 +138,5 @@ class EdgeStagedOptions(StagedOptions):
 
 def staged_rule(weights: WeightOptions) -> AlphaRule:
     """How the alphas of a search in stages are stepped (Chen et al., P-DARTS, ICCV 2019)."""
-    return AlphaRule(betas=ADAM_BETAS, clip=weights.clip)
+    clip = SGD_CLIP if weights.clip is None else weights.clip
+    return AlphaRule(betas=ADAM_BETAS, clip=clip)

@@ -80,7 +80,7 @@ class Archive:
 
         A tie goes to the lower validation loss, then to the first.
         """
-        return min(self.entries, key=_rank)
+        return min(self.entries, key=rank)
 
     def tied(self) -> int:
         """How many rows have the highest score."""
@@ -192,7 +192,8 @@ def line_of(entry: ScoredArchitecture) -> str:
     return json.dumps({**entry._asdict(), "genotype": canonical(entry.genotype)._asdict()})
 
 
-def _rank(entry: ScoredArchitecture) -> tuple[float, float]:
+def rank(entry: ScoredArchitecture) -> tuple[float, float]:
+    """Sorts the best-scored first; a tie goes to the lower validation loss."""
     return -entry.score, math.inf if entry.valid_loss is None else entry.valid_loss
 
 

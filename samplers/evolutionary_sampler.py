@@ -4,7 +4,7 @@ import numpy as np
 
 from BONAS_search_space.graphs import architecture_key
 from generalNAS_tools.search_space.genotypes import Genotype
-from opendomain_utils.archive import Archive
+from opendomain_utils.archive import Archive, rank
 from opendomain_utils.mutation import mutate
 
 POPULATION = 30
@@ -23,7 +23,7 @@ def sample_evolutionary(archive: Archive, count: int, rng: np.random.Generator) 
     """
     if not archive.entries:
         raise ValueError("--sample_method ea: the archive holds 0 architectures; expected some")
-    ranked = sorted(archive.entries, key=lambda entry: -entry.score)[:POPULATION]
+    ranked = sorted(archive.entries, key=rank)[:POPULATION]
     known = archive.keys()
     children: list[Genotype] = []
     while len(children) < count:

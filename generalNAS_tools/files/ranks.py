@@ -11,9 +11,10 @@ import functools
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -42,8 +43,21 @@ def start() -> int:
             with _together():
                 dist.init_process_group(backend, store=store, timeout=_PATIENCE, **size_and_rank)
             atexit.register(dist.destroy_process_group)
+            sys.excepthook = _die
             wait()  # or one that fails at once would break into the others' greetings
     return number()
+
+
+def leave(code: int) -> NoReturn:
+    """Ends a run that failed; one of several ranks at once, as NCCL's end waits for the others."""
+    if _several():
+        os._exit(code)
+    sys.exit(code)
+
+
+def _die(*error: Any) -> None:
+    sys.__excepthook__(*error)
+    leave(1)
 
 
 def _several() -> bool:
@@ -224,6 +238,8 @@ def _together() -> Iterator[None]:
     """
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         raise LostRank(
             f"another rank has left or died; the same command goes on from the last checkpoint "

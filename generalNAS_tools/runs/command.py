@@ -189,10 +189,10 @@ def run_command(main: Callable[[], None]) -> None:
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         _say_why(error)
         log.debug("bad input", exc_info=True)
-        sys.exit(DIVERGED if isinstance(error, Diverged) else BAD_INPUT)
+        ranks.leave(DIVERGED if isinstance(error, Diverged) else BAD_INPUT)
     except ranks.LostRank as error:
         _say_why(error)
-        os._exit(LOST_RANK)  # at once: NCCL's threads may wait for the lost one
+        ranks.leave(LOST_RANK)
     except Stopped as stop:
         log.warning("%s; the same command goes on from here", stop)
         sys.exit(SIGNAL_EXIT + stop.number)

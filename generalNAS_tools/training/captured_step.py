@@ -5,9 +5,13 @@ for every epoch, whose learning rates and dropout rates are numbers within the g
 more an epoch, and neither rates nor masks have to be tensors.
 """
 
+import contextlib
+import functools
+import gc
 import logging
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,27 +39,38 @@ class CudaGraph:
 
     def record(self, work: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         """Works some times, then captures the work, which this doesn't do; gives its results."""
+        gc.collect()  # networks and graphs of stages that are over
         with torch.cuda.device(self._device):
-            main, side = torch.cuda.current_stream(), torch.cuda.Stream()
+            main, side = torch.cuda.current_stream(), _side_stream()
             side.wait_stream(main)
             with torch.cuda.stream(side):
                 for _ in range(_WARM_UP):
                     work()
             main.wait_stream(side)
-            self._graph = torch.cuda.CUDAGraph()
+            self._graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
             try:
-                with torch.cuda.graph(self._graph):
+                with torch.cuda.graph(self._graph, pool, side):
                     return work()
             except Exception as error:
                 # torch stays on the capture's stream, and before 2.13 its generator in capture.
                 torch.cuda.set_stream(main)
-                generator = torch.cuda.default_generators[torch.cuda.current_device()]
+                index = torch.cuda.current_device()
+                generator = torch.cuda.default_generators[index]
                 generator.graphsafe_set_state(generator.clone_state())
+                with contextlib.suppress(RuntimeError):  # the allocator has left it already
+                    torch._C._cuda_endAllocateToPool(index, pool)
+                    torch._C._cuda_releasePool(index, pool)
                 raise error.__context__ or error from None  # the first, not that of the end
 
     def replay(self) -> None:
         """Does what was captured; the results are where they were."""
         self._graph.replay()
+
+
+@functools.cache
+def _side_stream() -> torch.cuda.Stream:
+    """One for all captures: cuBLAS keeps a workspace for each stream that it has ever seen."""
+    return torch.cuda.Stream()
 
 
 class _Off:
@@ -96,15 +111,22 @@ def _count_on_device(optimizer: torch.optim.Optimizer) -> None:
 class _Captured:
     """A step that is captured when it meets its first batch.
 
-    Warm-up, capture and check start from the same state and are undone, so that every step that
+    Check, warm-up and capture start from the same state and are undone, so that every step that
     counts is a replay, whether a run was interrupted or not.
+
+    Attributes:
+        alive: all there are, to let go of once one fails: their memory is only theirs.
     """
+
+    alive: ClassVar = weakref.WeakSet["_Captured"]()
+    _graph: CudaGraph | None
+    _batch: Batch | None
+    _results: tuple[Tensor, ...]
 
     def __init__(self, step: Step, changed: Changed, device: torch.device) -> None:
         self._step, self._changed, self._device = step, changed, device
-        self._graph: CudaGraph | None = None
-        self._batch: Batch | None = None
-        self._results: tuple[Tensor, ...] = ()
+        self._forget()
+        self.alive.add(self)
 
     def __call__(self, batch: Batch) -> tuple[Tensor, ...]:
         """The step's results, which stay as they are in later steps."""
@@ -112,22 +134,25 @@ class _Captured:
             self._batch = Batch(batch.x.clone(), batch.labels.clone(), batch.share)
             self._capture()
         static = self._batch
-        if self._graph is None or static is None or static.x.shape != batch.x.shape or _Off.reason:
-            return self._step(batch)  # a failed capture has taken other graphs' generator too
+        if self._graph is None or static is None or static.x.shape != batch.x.shape:
+            return self._step(batch)
         static.x.copy_(batch.x)
         static.labels.copy_(batch.labels)
         self._graph.replay()
         return tuple(result.clone() for result in self._results)
+
+    def _forget(self) -> None:
+        self._graph, self._batch, self._results = None, None, ()
 
     def _capture(self) -> None:
         """Captures the step; where that fails or gives other numbers, one line says so."""
         batch, before = self._batch, self._state()
         assert batch is not None
         try:
+            expected = [*self._step(batch), *(tensor.clone() for _, tensor in self._tensors())]
+            self._put_back(before)
             graph = CudaGraph(self._device)
             self._results = graph.record(lambda: self._step(batch))
-            self._put_back(before)
-            expected = [*self._step(batch), *(tensor.clone() for _, tensor in self._tensors())]
             self._put_back(before)
             graph.replay()
             found = [*self._results, *(tensor for _, tensor in self._tensors())]
@@ -136,7 +161,8 @@ class _Captured:
         except Exception as error:  # a driver may fail in any way
             _Off.reason = f"{error}".strip().partition("\n")[0] or type(error).__name__
             log.warning("--cuda_graph: left out, a step can't be captured (%s)", _Off.reason)
-            self._results = ()  # the memory of a graph that won't be used
+            for each in self.alive:  # a failed capture has taken the generator of all
+                each._forget()
         self._put_back(before)
 
     def _tensors(self) -> Iterator[tuple[Any, Tensor]]:

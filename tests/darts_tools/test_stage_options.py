@@ -142,4 +142,10 @@ def test_skip_dropout_ends_at_zero_when_always_frozen():
 
 def test_alphas_are_stepped_as_the_paper_says():
     assert staged_rule(WeightOptions(clip=0.5)) == ((0.5, 0.999), 0.5, False)
+    for weights in (
+        WeightOptions(),
+        WeightOptions(one_clip=False),
+        WeightOptions(optimizer="adamw"),
+    ):
+        assert staged_rule(weights).clip == 0.25
     assert StageOptions().max_skip_connects == 2

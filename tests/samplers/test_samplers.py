@@ -57,6 +57,23 @@ def test_parents_win_tournaments_of_10_in_a_population_of_30(tmp_path, monkeypat
     assert abs((parents == 1).mean() - 20 / 87) < 0.08
 
 
+def test_ties_go_to_the_lower_loss(tmp_path, monkeypatch):
+    archive = archive_of(tmp_path, [0.0] * 40)
+    archive.entries = [
+        entry._replace(valid_loss=40.0 - number) for number, entry in enumerate(archive.entries)
+    ]
+    drawn = []
+    monkeypatch.setattr(
+        evolutionary_sampler,
+        "mutate",
+        lambda parent, rng, known: drawn.append(parent) or random_architecture(rng),
+    )
+    sample_evolutionary(archive, 100, np.random.default_rng(1))
+    losses = [entry.valid_loss for entry in archive.entries if entry.genotype in drawn]
+    assert min(losses) == 1.0
+    assert max(losses) <= 21.0
+
+
 def test_fewer_than_a_tournament_all_take_part(tmp_path, monkeypatch):
     parents = parents_of(monkeypatch, archive_of(tmp_path, [0.2, 0.4, 0.3]), 20)
     assert (parents == 0).all()

@@ -1,15 +1,17 @@
 """What the tests let torchrun start: runs scripts on every rank in float64.
 
 Its one argument is a JSON file with `runs` (script and command line each), and what happens to
-which rank at which weight step: `trouble` (kill, stop or spoil), `rank`, `step`.
+which rank at which weight step: `trouble` (kill, stop, spoil or a fault's name), `rank`, `step`.
 """
 
 import contextlib
+import functools
 import json
 import os
 import runpy
 import signal
 import sys
+import time
 from pathlib import Path
 from unittest import mock
 
@@ -19,6 +21,8 @@ from generalNAS_tools.files import ranks
 from generalNAS_tools.training import train_loop
 from tests.scripts.double_precision import double_precision
 from tests.scripts.in_process import ROOT
+
+FAULTS = {"full": OSError(28, "No space left on device", "there"), "ours": KeyError("a fault")}
 
 
 @contextlib.contextmanager
@@ -35,6 +39,8 @@ def in_trouble(task):
     def weight_step(network, *args, **options):
         calls.append(1)
         if ranks.number() == task["rank"] and len(calls) == task["step"]:
+            if task["trouble"] in FAULTS:
+                raise FAULTS[task["trouble"]]
             if task["trouble"] == "spoil":
                 with torch.no_grad():
                     next(network.parameters()).mul_(2)
@@ -46,6 +52,12 @@ def in_trouble(task):
     return mock.patch.object(train_loop, "weight_step", weight_step)
 
 
+def patient_end():
+    """The end of the communication waits for all ranks, as NCCL's does."""
+    end = functools.partial(time.sleep, 600)
+    return mock.patch("torch.distributed.destroy_process_group", end)
+
+
 def main():
     task = json.loads(Path(sys.argv[1]).read_text())
     torch.set_num_threads(1)
@@ -54,6 +66,7 @@ def main():
         stack.enter_context(no_dropout())
         if "trouble" in task:
             stack.enter_context(in_trouble(task))
+            stack.enter_context(patient_end() if task["trouble"] in FAULTS else no_dropout())
         for script, line in task["runs"]:
             sys.argv = [script, *line]
             with double_precision():

@@ -143,3 +143,16 @@ def test_ranks_that_part_are_noticed(tmp_path):
     assert code != 0
     assert stderr.count("the state of the network differs between the ranks") == 1, stderr
     assert not (tmp_path / "ranks" / "run" / "checkpoint-a.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "line"),
+    [("full", "there: No space left on device"), ("ours", "KeyError: 'a fault'")],
+)
+def test_a_rank_that_fails_alone_ends_the_others(trouble, line, tmp_path):
+    """At once, though the end of NCCL's communication waits for all ranks."""
+    code, stderr = torchrun(
+        2, tmp_path, script_and_line("final", tmp_path), trouble=trouble, rank=0, step=2
+    )
+    assert code != 0
+    assert stderr.count(line) == 1, stderr

@@ -1,6 +1,7 @@
 """Captured steps by a stand-in for CUDA's graphs; tests/scripts/test_on_a_card.py has real ones."""
 
 import contextlib
+import weakref
 from dataclasses import replace
 from unittest import mock
 
@@ -139,15 +140,27 @@ def test_what_can_not_be_captured_is_done_as_it_is(graph, reason, monkeypatch, c
 
 
 def test_a_failed_capture_ends_the_use_of_earlier_graphs(monkeypatch):
-    """On a card it takes the generator whose numbers they draw."""
+    """On a card it takes the generator whose numbers they draw; their memory is free again."""
     graph = capture_here(monkeypatch)
     earlier = Training().captured()
     earlier(batches()[0])
-    used = graph.replays
+    used, left = graph.replays, weakref.ref(earlier._graph)
     monkeypatch.setattr(captured_step, "CudaGraph", Failing)
     Training().captured()(batches()[0])
+    assert left() is None
     earlier(batches()[0])
     assert graph.replays == used > 0
+
+
+def test_the_check_is_over_before_the_capture_takes_memory(monkeypatch):
+    graph, order = capture_here(monkeypatch), []
+    monkeypatch.setattr(graph, "record", lambda self, work: order.append("capture") or work())
+    monkeypatch.setattr(graph, "replay", lambda self: order.append("replay"))
+    training = Training()
+    step = training.step
+    training.step = lambda batch: order.append("step") or step(batch)
+    training.captured()(batches()[0])
+    assert order[:4] == ["step", "capture", "step", "replay"]
 
 
 def test_several_ranks_or_off_capture_nothing(monkeypatch, caplog):
@@ -181,16 +194,22 @@ def test_a_failed_capture_leaves_stream_and_generator_as_they_were(monkeypatch):
         def __exit__(self, *_):
             raise RuntimeError("operation failed due to a previous error during capture")
 
-    cuda, calls = mock.MagicMock(graph=lambda _: Capture()), []
+    cuda, calls = mock.MagicMock(graph=lambda *_: Capture()), []
 
     def work():
         calls.append(1)
         if len(calls) > captured_step._WARM_UP:
             raise RuntimeError("a number is read")
 
+    allocator = [mock.Mock(), mock.Mock()]
+    for name, call in zip(("endAllocateToPool", "releasePool"), allocator, strict=True):
+        monkeypatch.setattr(torch._C, f"_cuda_{name}", call, raising=False)
     monkeypatch.setattr(torch, "cuda", cuda)
+    monkeypatch.setattr(captured_step, "_side_stream", cuda.Stream)
     with pytest.raises(RuntimeError, match="a number is read"):
         CudaGraph(torch.device("cuda")).record(work)
     cuda.set_stream.assert_called_once_with(cuda.current_stream())
     generator = cuda.default_generators[cuda.current_device()]
     generator.graphsafe_set_state.assert_called_once_with(generator.clone_state())
+    for call in allocator:
+        call.assert_called_once_with(cuda.current_device(), cuda.graph_pool_handle())
