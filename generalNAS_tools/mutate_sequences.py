@@ -54,7 +54,7 @@ def main() -> None:
         raise ValueError("--targets: expected at least one")
     if out.suffix == ".tsv":
         raise ValueError(f"{out}: no table of lines; expected a file .npz, .h5 or .hdf5")
-    predictor = Predictor.open(options.answers)
+    predictor = Predictor.open(options.answers, *options.source.files)
     with (
         open_windows(options.source, predictor.seq_size) as windows,
         open_table(out, predictor.targets) as append,
@@ -70,7 +70,7 @@ def main() -> None:
                 }
             )
             if number < options.pictures.pictures:
-                draw(out, window, effects, predictor.targets, options.pictures.span)
+                draw(out, number, window, effects, predictor, options.pictures.span)
     log.info("wrote the effects of all substitutions: %s", out)
 
 
@@ -80,13 +80,20 @@ def spell(window: Window) -> str:
 
 
 def draw(
-    out: Path, window: Window, effects: NDArray[np.float32], targets: list[str], span: int
+    out: Path,
+    number: int,
+    window: Window,
+    effects: NDArray[np.float32],
+    predictor: Predictor,
+    span: int,
 ) -> None:
     """Draws a window's effects (T, 4, L), `span` bp around the strongest, a picture per target."""
-    for target, values in zip(targets, effects, strict=True):
+    chosen = zip(predictor.columns, predictor.targets, effects, strict=True)
+    for column, target, values in chosen:
         strongest = int(np.abs(values).sum(0).argmax())
         first = max(min(strongest - span // 2, len(window.codes) - span), 0)
-        name = re.sub(r"[^\w.-]+", "_", f"{out.stem}-{window.name}-{window.start}-{target}")
+        name = f"{out.stem}-{number}-{column}-{window.name}-{window.start}-{target}"
+        name = re.sub(r"[^\w.-]+", "_", name)
         draw_mutations(
             values[:, first : first + span],
             spell(window)[first : first + span],

@@ -35,7 +35,7 @@ def main() -> None:
     from scipy.special import expit  # slow: not for --help
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    predictor, out = Predictor.open(options.answers), options.answers.out
+    predictor, out = Predictor.open(options.answers, *options.source.files), options.answers.out
     count = 0
     with (
         open_windows(options.source, predictor.seq_size) as windows,

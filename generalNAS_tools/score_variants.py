@@ -17,7 +17,7 @@ import numpy as np
 from data_generators.genome import Genome
 from generalNAS_tools.files.progress import progress_bar
 from generalNAS_tools.inference.predictor import AnswerOptions, Predictor, batched
-from generalNAS_tools.inference.tables import Append, open_table
+from generalNAS_tools.inference.tables import Append, check_table, open_table
 from generalNAS_tools.inference.variants import (
     Variant,
     allele_windows,
@@ -69,9 +69,10 @@ def main() -> None:
     """Scores all variants, writes the table and, beside it, the summary."""
     options = parse_options(Options, __doc__, average_strands=True)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    predictor = Predictor.open(options.answers)
     path, out = options.variants.vcf, Path(options.answers.out)
+    predictor = Predictor.open(options.answers, path, options.variants.genome)
     summary = out.with_suffix(".summary.tsv")
+    check_table(summary, options.answers.model, path, options.variants.genome)
     with Genome(options.variants.genome) as genome:
         total, mismatches = check_variants(path, genome, predictor.seq_size)
         log.info("%d variants; %d reference alleles are not the genome's", total, mismatches)

@@ -61,14 +61,14 @@ class Predictor:
     device: torch.device
 
     @classmethod
-    def open(cls, options: AnswerOptions) -> "Predictor":
-        """Loads what the flags ask for.
+    def open(cls, options: AnswerOptions, *inputs: str) -> "Predictor":
+        """Loads what the flags ask for; `inputs` are the files that it is asked about.
 
         Raises:
             ValueError: the model can't be loaded or has no such target, or the answers can't be
                 written.
         """
-        check_table(options.out)
+        check_table(options.out, options.model, *inputs)
         model = load_model(options.model, device=options.device)
         names = list(model.targets or map(str, range(model.num_targets)))
         columns = [_find(name, names, options.model) for name in options.targets]
@@ -117,6 +117,9 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def _find(name: str, names: list[str], path: str) -> int:
+    if names.count(name) > 1:
+        numbers = ", ".join(str(n) for n, own in enumerate(names) if own == name)
+        raise ValueError(f"--targets {name}: {path} has several of that name, {numbers}; say which")
     if name in names:
         return names.index(name)
     if name.isdecimal() and int(name) < len(names):

@@ -20,12 +20,15 @@ Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
 Append = Callable[[Columns], None]
 
 
-def check_table(path: str) -> None:
+def check_table(path: str | Path, *inputs: str) -> None:
     """Checks that a table can be written.
 
     Raises:
-        ValueError: its suffix is unknown, or there is no permission.
+        ValueError: its suffix is unknown, there is no permission, or it is one of the inputs.
     """
+    for given in inputs:
+        if Path(path).resolve() == Path(given).resolve():
+            raise ValueError(f"{path}: is read; expected another file for the answers")
     if Path(path).suffix not in _WRITERS:
         raise ValueError(f"{path}: unknown suffix; expected one of {', '.join(_WRITERS)}")
     check_writable(path)

@@ -19,6 +19,7 @@ from generalNAS_tools.files.atomic_files import reading
 log = logging.getLogger(__name__)
 _KIND = "a VCF file (plain or compressed by bgzip) or BCF file with variants"
 _BASES = set("ACGTRYSWKMBDHVN")
+_OUTSIDE = "not within its chromosome"
 
 
 class Variant(NamedTuple):
@@ -53,7 +54,7 @@ def read_variants(path: str, genome: Genome, seq_size: int) -> Iterator[Variant]
         ValueError: the file is missing, damaged, or of another genome.
     """
     for variant in _alleles(path):
-        if variant.chromosome in genome.lengths and not _obstacle(variant, seq_size):
+        if variant.chromosome in genome.lengths and not _obstacle(variant, genome, seq_size):
             yield variant
 
 
@@ -68,7 +69,7 @@ def check_variants(path: str, genome: Genome, seq_size: int) -> VariantSummary:
     total = mismatches = 0
     for variant in _alleles(path):
         chromosomes[variant.chromosome] += 1
-        reason = _obstacle(variant, seq_size)
+        reason = _obstacle(variant, genome, seq_size)
         left_out[reason] += 1
         if variant.chromosome in genome.lengths and not reason:
             total += 1
@@ -79,13 +80,14 @@ def check_variants(path: str, genome: Genome, seq_size: int) -> VariantSummary:
     for reason, count in left_out.items():
         if reason:
             log.warning("%s: %d variants left out: %s", path, count, reason)
-    if not total:
-        raise ValueError(f"{path}: no variant that can be scored in it; expected {_KIND}")
-    if 2 * mismatches > total:
+    wrong, compared = (count + left_out[_OUTSIDE] for count in (mismatches, total))
+    if 2 * wrong > compared:
         raise ValueError(
-            f"{path}: {mismatches} of {total} reference alleles are not what {genome.path} has; "
+            f"{path}: {wrong} of {compared} reference alleles are not what {genome.path} has; "
             "expected variants of this genome"
         )
+    if not total:
+        raise ValueError(f"{path}: no variant that can be scored in it; expected {_KIND}")
     return VariantSummary(total, mismatches)
 
 
@@ -129,23 +131,28 @@ def _alleles(path: str) -> Iterator[Variant]:
     check_bgzip(path, _KIND)
     with reading(path, _KIND):
         file = pysam.VariantFile(path)
+    kind = _KIND
     with file:
         while True:
-            with reading(path, _KIND):
+            with reading(path, kind):
                 record = next(file, None)
             if record is None:
                 return
+            kind = f"{_KIND}, after {record.chrom}:{record.pos}"
             line = (record.chrom, record.pos, record.id or ".", record.ref)
             for alternative in record.alts or (".",):
                 yield Variant(*line, alternative)
 
 
-def _obstacle(variant: Variant, seq_size: int) -> str:
+def _obstacle(variant: Variant, genome: Genome, seq_size: int) -> str:
     """Why a variant can't be scored, or nothing."""
     if not set(variant.alternative.upper()) <= _BASES:
         return "no sequence as alternative allele (missing, symbolic or a breakend)"
     if max(len(variant.reference), len(variant.alternative)) > seq_size:
         return f"an allele longer than the model's {seq_size} bp"
+    last = variant.position - 1 + len(variant.reference)
+    if variant.position < 1 or last > genome.lengths.get(variant.chromosome, last):
+        return _OUTSIDE
     return ""
 
 

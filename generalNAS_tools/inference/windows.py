@@ -25,6 +25,11 @@ class SourceOptions:
     bed: str = flag(str, "", "its regions")
     step: int = flag(whole(0), 0, "bp between windows of longer ones; 0: side by side")
 
+    @property
+    def files(self) -> list[str]:
+        """Those that are given."""
+        return [path for path in (self.fasta, self.genome, self.bed) if path]
+
 
 class Window(NamedTuple):
     """A window: its sequence's or chromosome's name, its start from 0, and its bases, (L,)."""

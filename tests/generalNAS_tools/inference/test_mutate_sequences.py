@@ -94,10 +94,10 @@ def test_equals_tangermeme_s_saturation_mutagenesis(files):
 
 
 def test_a_picture_per_target_of_the_first_windows(files):
-    write_fasta(files / "x.fa", {"a/b": SEQUENCES["one"], "two": SEQUENCES["two"]})
+    write_fasta(files / "x.fa", {"a/b": SEQUENCES["one"], "a_b": SEQUENCES["two"]})
     assert mutate(files, "--span=20").code == 0
     pictures = sorted(path.name for path in files.glob("*.png"))
-    assert pictures == ["out-a_b-0-one.png", "out-a_b-0-two.png"]
+    assert pictures == ["out-0-0-a_b-0-one.png", "out-0-1-a_b-0-two.png"]
     narrow = matplotlib.image.imread(files / pictures[0]).shape
     assert mutate(files, "--span=500", "--pictures=9").code == 0
     assert len(list(files.glob("*.png"))) == 4

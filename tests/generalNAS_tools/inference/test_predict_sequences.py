@@ -149,6 +149,21 @@ def test_chosen_targets_by_name_or_number(files):
     np.testing.assert_allclose(answers(rows, ["three", "one"]), expected, rtol=2e-4)
 
 
+def test_a_name_that_several_targets_have_is_refused(files):
+    write_model(files / "model.pth", targets=["one", "two", "one"])
+    message = refused(files, predict(files, "--targets", "one"))
+    assert message.endswith("has several of that name, 0, 2; say which")
+    assert predict(files, "--targets", "2", "two").code == 0
+
+
+def test_what_is_read_is_not_overwritten(files):
+    (files / "r.tsv").write_text(text := "chr1\t0\t40\n")
+    other_way = f"../{files.name}/r.tsv"
+    outcome = predict(files, f"--bed={files / 'r.tsv'}", fasta=None, out=other_way)
+    assert refused(files, outcome).endswith("r.tsv: is read; expected another file for the answers")
+    assert (files / "r.tsv").read_text() == text
+
+
 def test_a_name_of_several_columns_is_one_column(files):
     write_model(files / "model.pth", targets=["0\tREST, on either strand", "1\tb", "c"])
     assert predict(files, "--targets", "0", "c").code == 0

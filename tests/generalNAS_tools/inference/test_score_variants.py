@@ -194,8 +194,10 @@ def test_what_has_no_sequence_or_is_too_long_is_left_out(files):
     text += line("chr1", 80, reference, f"]chr2:5]{reference}")
     text += line("chr1", 80, bases("chr1", 80, SEQ_SIZE + 1), reference)
     text += line("chr1", 80, reference, f"{OTHER[reference]},<INS>")
+    text += line("chr1", 5000, reference, OTHER[reference])
     rows, stderr = scored(files, text)
     assert len(rows) == 3
+    assert "1 variants left out: not within its chromosome" in stderr
     assert "5 variants left out: no sequence as alternative allele" in stderr
     assert f"1 variants left out: an allele longer than the model's {SEQ_SIZE} bp" in stderr
 
@@ -218,6 +220,7 @@ WRONG = [OTHER[bases("chr1", position)] for position in (50, 60)]
         ("", "v.vcf: not a VCF file"),
         ("chr1 5 A C\n", "v.vcf: not a VCF file"),
         (HEADER + COLUMNS + "chr1\tx\n", "v.vcf: not a VCF file"),
+        (HEADER + COLUMNS + line("chr1", 50, WRONG[0], "N") + "chr1\tx\n", "after chr1:50"),
         (HEADER + COLUMNS + line("1", 50, "A", "C"), "chromosome 1, but"),
         (HEADER + COLUMNS + line("Mars", 50, "A", "C"), "chromosome Mars is not in"),
         (
@@ -264,3 +267,12 @@ def test_says_when_pysam_is_absent(files, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pysam", None)
     outcome = score(files, substitution("chr1", 100))
     assert "need pysam: pip install" in refused(files, outcome)
+
+
+def test_the_summary_overwrites_no_variants(files):
+    text = HEADER + COLUMNS + line("chr1", 50, WRONG[0], "N")
+    (files / "out.summary.tsv").write_text(text)
+    outcome = score(files, None, vcf="out.summary.tsv")
+    assert outcome.code == 2
+    assert "out.summary.tsv: is read; expected another file" in outcome.stderr
+    assert (files / "out.summary.tsv").read_text() == text
