@@ -11,10 +11,11 @@ OLD_NAMES = {
 }
 """Today's name by the old one; where a script has no such flag, the old one is inert."""
 INERT = (
-    *("add_layers", "add_width", "alpha", "arch", "cifar100", "cuda", "cutout"),
-    *("cutout_length", "data", "gpu", "grad_clip", "log-interval", "max_seq_len_delta"),
-    *("nonmono", "note", "num_classes", "num_super_subnets", "pdarts", "search", "single_gpu"),
-    *("small_batch_size", "steps", "tmp_data_dir", "train_portion", "weight_decay", "workers"),
+    *("add_layers", "add_width", "alpha", "arch", "arch_lr", "cifar100", "continue_train", "cuda"),
+    *("cutout", "cutout_length", "data", "drop_path_prob", "genotype_file", "gpu", "grad_clip"),
+    *("improv", "log-interval", "max_seq_len_delta", "nonmono", "note", "num_classes"),
+    *("num_super_subnets", "pdarts", "search", "single_gpu", "small_batch_size", "steps"),
+    *("tmp_data_dir", "train_portion", "unrolled", "weight_decay", "workers"),
     # Data of other tasks than TF_bindings.
     *("next_character_predict_character", "next_character_predict_sequence"),
     *("next_character_prediction", "num_files"),

@@ -14,7 +14,10 @@ OSP = "train_genomicOSP_NAS.py"
 SEARCHES = sorted(path.name for path in ROOT.glob("train_genomic*.py"))
 SCRIPTS = [*SEARCHES, FINAL, TEST, BASELINE]
 SAMPLED = ("train_genomicRandom.py", "train_genomicHyperbandNAS.py")
-OWN: dict[str, set[str]] = {script: {"workers"} for script in SAMPLED}
+DIFFERENTIABLE = {script for script in SEARCHES if "DARTS" in script}
+OWN: dict[str, set[str]] = {script: {"workers", "drop_path_prob"} for script in SAMPLED}
+OWN |= {script: {"arch_lr"} for script in DIFFERENTIABLE} | {SEARCH: {"arch_lr", "unrolled"}}
+OWN[FINAL] = {"drop_path_prob", "genotype_file"}
 """By script the flags of today that bear an inert one's name; they go first."""
 REQUIRED = {
     FINAL: ["--genotype_file=nowhere.npy"],
