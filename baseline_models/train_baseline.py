@@ -96,7 +96,7 @@ def main() -> None:
         setup=setup,
         epochs=baseline.epochs,
         options=options.trained,
-        description={"baseline": name, **size, **target_names(train)},
+        description={"baseline": name, **size, **target_names(train.path, train.num_targets)},
     )
     predictions = predict_test_set(
         network,

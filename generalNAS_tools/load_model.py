@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from baseline_models.networks import build_baseline
 from baseline_models.plain_lstm import unroll_lstm
 from generalNAS_tools.files.checkpoints import load_weights
-from generalNAS_tools.files.model_files import final_model, with_weights
+from generalNAS_tools.files.model_files import final_model, stored_targets, with_weights
 from generalNAS_tools.networks.plain_network import PlainFinalNetwork, take_weights
 from generalNAS_tools.runs.command import pick_device
 
@@ -91,19 +91,10 @@ def load_model(
         )
         network = unroll_lstm(network) if plain else network
     else:
-        network, genotype, options, _ = final_model(state, path)
+        network, genotype, options, *_ = final_model(state, path)
         if plain:
             network = take_weights(PlainFinalNetwork(genotype, options), network)
         sizes = {"seq_size": options.seq_size, "num_targets": options.num_targets}
-    targets = _targets(state.get("targets"), sizes["num_targets"], path)
+    targets = stored_targets(state, sizes["num_targets"], path)
     model = TrainedModel(network, **sizes, targets=targets, probabilities=probabilities)
     return model.to(pick_device(device)).eval().requires_grad_(False)
-
-
-def _targets(names: Any, num_targets: int, path: str | os.PathLike[str]) -> tuple[str, ...] | None:
-    if names is None:
-        return None
-    texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not texts or len(names) != num_targets:
-        raise ValueError(f"{path}: its target names aren't {num_targets} texts")
-    return tuple(names)

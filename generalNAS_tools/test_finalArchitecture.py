@@ -14,7 +14,7 @@ from generalNAS_tools.data.deepsea_data import open_split
 from generalNAS_tools.files.model_files import load_final_model
 from generalNAS_tools.runs.arithmetic import set_arithmetic
 from generalNAS_tools.runs.command import pick_device, run_command, seed_everything
-from generalNAS_tools.runs.flags import flag, parse_options
+from generalNAS_tools.runs.flags import as_config, flag, parse_options
 from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import StrandOptions, TrainingOptions
 from generalNAS_tools.runs.run_files import RunFiles
@@ -65,7 +65,8 @@ def main() -> None:
         options=loop,
         average_strands=options.strands.average_reverse_complement,
     )
-    write_test_report(files, predictions)
+    config = {**as_config(options), "data of --test_directory": split.fingerprint}
+    write_test_report(files, predictions, config)
 
 
 if __name__ == "__main__":

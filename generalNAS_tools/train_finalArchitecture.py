@@ -56,7 +56,8 @@ def main() -> None:
         setup=setup,
         epochs=epochs,
         options=options.model,
-        description=describe(genotype, setup.network) | target_names(setup.splits.train),
+        description=describe(genotype, setup.network)
+        | target_names(setup.splits.train.path, setup.network.num_targets),
     )
 
 

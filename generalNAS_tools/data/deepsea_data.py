@@ -17,9 +17,9 @@ from torch.nn.functional import embedding
 
 from generalNAS_tools.data.cache_header import CHANNELS, HEADER_BYTES
 from generalNAS_tools.data.packed_cache import packed_cache
+from generalNAS_tools.data.target_names import check_names, target_names
 
-_COPY_BYTES = 64 << 20
-_CHECK_BATCH = 1024
+_COPY_BYTES, _CHECK_BATCH = 64 << 20, 1024
 _SAMPLE = 1000
 """Records whose bits go into the fingerprint."""
 
@@ -163,7 +163,7 @@ def check_alike(first: PackedSplit, other: PackedSplit) -> None:
     """Checks that two splits belong together.
 
     Raises:
-        ValueError: their lengths or numbers of targets differ.
+        ValueError: their lengths or targets differ.
     """
     if other.seq_size != first.seq_size:
         raise ValueError(
@@ -175,6 +175,8 @@ def check_alike(first: PackedSplit, other: PackedSplit) -> None:
             f"{other.path} holds {other.num_targets} targets, but {first.path} "
             f"{first.num_targets}; expected equal numbers"
         )
+    found, expected = (target_names(s.path, s.num_targets).get("targets") for s in (other, first))
+    check_names(found, expected, other.path, first.path)
 
 
 def epoch_indices(num_sequences: int, *, seed: int, epoch: int) -> Tensor:

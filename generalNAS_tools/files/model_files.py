@@ -25,12 +25,14 @@ class FinalModel(NamedTuple):
         genotype: its architecture.
         options: its frame.
         path: of the file.
+        targets: their names; None where the file has none.
     """
 
     network: FinalNetwork
     genotype: Genotype
     options: NetworkOptions
     path: str
+    targets: tuple[str, ...] | None
 
 
 def describe(genotype: Genotype, options: NetworkOptions) -> dict[str, Any]:
@@ -61,7 +63,25 @@ def final_model(state: dict[str, Any], path: str | os.PathLike[str]) -> FinalMod
     genotype = parse_genotype(state["genotype"], source=str(path))
     options = _options(state["options"], path)
     network = with_weights(lambda: FinalNetwork(genotype, options), state["weights"], path)
-    return FinalModel(network, genotype, options, os.fspath(path))
+    targets = stored_targets(state, options.num_targets, path)
+    return FinalModel(network, genotype, options, os.fspath(path), targets)
+
+
+def stored_targets(
+    state: dict[str, Any], num_targets: int, path: str | os.PathLike[str]
+) -> tuple[str, ...] | None:
+    """The names of a model's targets, if its file has some.
+
+    Raises:
+        ValueError: naming the file, when they are no texts or of another number.
+    """
+    names = state.get("targets")
+    if names is None:
+        return None
+    texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not texts or len(names) != num_targets:
+        raise ValueError(f"{path}: its target names aren't {num_targets} texts")
+    return tuple(names)
 
 
 def with_weights(

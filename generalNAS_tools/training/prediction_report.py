@@ -1,13 +1,14 @@
 """What a test writes: loss, labels, predictions, and the metrics as JSON."""
 
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, is_reverse_complement_doubled
+from generalNAS_tools.data.target_names import check_names, target_names
 from generalNAS_tools.files import ranks
 from generalNAS_tools.files.model_files import FinalModel
 from generalNAS_tools.runs.loop_options import LoopOptions
@@ -75,8 +76,10 @@ def predict_test_set(
     return Predictions(labels, found, loss)
 
 
-def write_test_report(files: RunFiles, predictions: Predictions) -> None:
-    """Scores predictions, logs the figures and writes everything."""
+def write_test_report(
+    files: RunFiles, predictions: Predictions, config: dict[str, Any] | None = None
+) -> None:
+    """Scores predictions, logs the figures and writes everything, a test's own `config` too."""
     if ranks.number() > 0:
         return
     labels, probabilities, loss = predictions
@@ -85,6 +88,8 @@ def write_test_report(files: RunFiles, predictions: Predictions) -> None:
     files.write_array("labels_test", labels)
     files.write_array("predictions_test", probabilities)
     files.write_json("metrics_test", {"test_loss": loss, **metrics})
+    if config is not None:
+        files.write_json("config_test", config)
     log.info("test_loss %.4f\n%s", loss, format_metrics(metrics))
 
 
@@ -102,3 +107,5 @@ def check_fit(model: FinalModel, split: PackedSplit, seq_size: int | None) -> No
     ):
         if found is not None and expected != found:
             raise ValueError(f"{where}: {name} {found}; the model {model.path} takes {expected}")
+    names = target_names(split.path, split.num_targets).get("targets")
+    check_names(names, model.targets, split.path, model.path)

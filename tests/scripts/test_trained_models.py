@@ -1,5 +1,7 @@
 """What the scripts train is loaded with its targets' names and predicts what the test predicts."""
 
+import json
+
 import numpy as np
 import pytest
 import scipy.io
@@ -36,6 +38,14 @@ def test_a_final_network(named, tmp_path):
     assert run_here(TEST, named.test(tmp_path / "test", model)).code == 0
     expected = np.load(tmp_path / "test" / "predictions_test-t.npy")
     np.testing.assert_allclose(predictions(named, model), expected, rtol=1e-4, atol=1e-6)
+    written = json.loads((tmp_path / "test" / "config_test-t.json").read_text())
+    assert written["model"] == str(model)
+    assert written["data of --test_directory"].startswith("16 sequences of 40 bp, 2 targets")
+    named.data.test.with_name("targets.txt").write_text("CTCF\nGATA1 in K562\n")
+    outcome = run_here(TEST, named.test(tmp_path / "other", model))
+    assert outcome.code == 2
+    assert "target 0 is CTCF, but GATA1 in K562 in " in outcome.stderr
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_baseline(named, tmp_path):

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -86,10 +87,30 @@ def test_nothing_is_written_of_wrong_predictions(files):
     ],
 )
 def test_model_data_and_flags_must_fit(split, seq_size, message):
-    model = SimpleNamespace(options=NetworkOptions(50, 7), path="m.pth")
-    data = SimpleNamespace(seq_size=split[0], num_targets=split[1], path="t.mat")
+    model = SimpleNamespace(options=NetworkOptions(50, 7), path="m.pth", targets=None)
+    data = SimpleNamespace(seq_size=split[0], num_targets=split[1], path=Path("t.mat"))
     if message is None:
         assert check_fit(model, data, seq_size) is None
     else:
         with pytest.raises(ValueError, match=message):
             check_fit(model, data, seq_size)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (None, None),
+        (("A", "B"), None),
+        (("B", "A"), r"t\.mat: target 0 is A, but B in m\.pth; expected the same targets in"),
+        (("A", "C"), r"t\.mat: target 1 is B, but C in m\.pth"),
+    ],
+)
+def test_targets_of_another_order_are_refused(names, message, tmp_path):
+    (tmp_path / "targets.txt").write_text("A\nB\n")
+    model = SimpleNamespace(options=NetworkOptions(50, 2), path="m.pth", targets=names)
+    data = SimpleNamespace(seq_size=50, num_targets=2, path=tmp_path / "t.mat")
+    if message is None:
+        assert check_fit(model, data, None) is None
+    else:
+        with pytest.raises(ValueError, match=message):
+            check_fit(model, data, None)
