@@ -93,6 +93,7 @@ def set_up(
         cache_dir=data.cache_dir,
         seq_size=data.seq_size,
     )
+    _check_statistics(supernet, splits)
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}
     searched = options if isinstance(options, SearchOptions) else None
     network = searched.network.network(**size) if searched else NetworkOptions(**size)
@@ -116,6 +117,14 @@ def set_up(
     loop = LoopOptions.of(data, options.run, device, weights=weights, supernet=supernet)
     warn_of_slow_amp(loop)
     return Setup(splits, run, loop, network, device)
+
+
+def _check_statistics(supernet: SupernetOptions | None, splits: Splits) -> None:
+    if supernet and supernet.rhn_statistics == "batch" and splits.valid.num_sequences < 2:
+        raise ValueError(
+            f"{splits.valid.path}: 1 sequence has no batch statistics; expected 2 or more, or "
+            "--rhn_statistics=running"
+        )
 
 
 def _configuration(options: TrainingCommand, splits: Splits, kind: str) -> dict[str, Any]:
@@ -194,7 +203,7 @@ def run_command(main: Callable[[], None]) -> None:
         _say_why(error)
         ranks.leave(LOST_RANK)
     except Stopped as stop:
-        log.warning("%s; the same command goes on from here", stop)
+        log.warning("%s", stop)
         sys.exit(SIGNAL_EXIT + stop.number)
 
 

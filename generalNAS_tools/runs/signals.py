@@ -18,13 +18,13 @@ STOPPING = (
 
 
 class Stopped(BaseException):
-    """The run was asked to stop and has saved its state.
+    """The run was asked to stop and has saved its state, or as `then` says.
 
     No Exception, like KeyboardInterrupt: whoever catches those doesn't mean this one.
     """
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}")
+    def __init__(self, number: int, then: str = "the same command goes on from here") -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}; {then}")
         self.number = number
 
 
@@ -55,4 +55,4 @@ def stop_at_once(number: int) -> None:
     Raises:
         Stopped: always.
     """
-    raise Stopped(number)
+    raise Stopped(number, "the same command starts over, or goes on from what it saved before")

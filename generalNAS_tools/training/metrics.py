@@ -3,6 +3,8 @@
 Dimension letters: B batch; N sequences of the test set.
 """
 
+import functools
+import logging
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +16,8 @@ from torch import Tensor
 
 from generalNAS_tools.files import ranks
 from generalNAS_tools.files.progress import progress_bar
+
+log = logging.getLogger(__name__)
 
 Metrics = dict[str, Any]
 
@@ -132,8 +136,20 @@ def mean_areas(
         labels: (N, targets).
         scores: (N, targets), probabilities or logits.
     """
-    summary = score_predictions(labels, scores)["summary"]
-    return summary["mean_auroc"], summary["mean_auprc"]
+    metrics = score_predictions(labels, scores)
+    if len(labels):  # only rank 0 has some
+        _say_skipped(metrics["num_unscorable"], metrics["num_targets"])
+    return metrics["summary"]["mean_auroc"], metrics["summary"]["mean_auprc"]
+
+
+@functools.cache
+def _say_skipped(skipped: int, num_targets: int) -> None:
+    """Says it once, as validation scores the same sequences every time."""
+    if skipped:
+        log.info(
+            "validation AUROC and AUPRC are means of %d targets; %d lack a class",
+            *(num_targets - skipped, skipped),
+        )
 
 
 def average_reverse_complement(

@@ -76,13 +76,16 @@ def test_wrong_data(toy, tmp_path):
     other = toy_arrays(10, SEQ_SIZE + 4, 5)
     longer = write_v5(tmp_path / "longer.mat", "valid", *other)
     nameless = write_v5(tmp_path / "nameless.mat", "train", *other)
+    single = write_v5(tmp_path / "single.mat", "valid", *toy_arrays(1, SEQ_SIZE, 5))
     line = toy.search(tmp_path / "run")
+    refused(SEARCH, changed(line, valid_directory=single), single, "1 sequence", "2 or more")
     refused(SEARCH, changed(line, train_directory=cut), cut)
     refused(SEARCH, changed(line, valid_directory=longer), longer, f"{SEQ_SIZE + 4} bp")
     refused(SEARCH, changed(line, valid_directory=nameless), nameless, "validxdata", "trainxdata")
     assert not (tmp_path / "run").exists()
     assert not leftovers(tmp_path)
-    assert [path.name for path in tmp_path.glob("*.packed")] == ["longer.mat.valid.packed"]
+    packed = sorted(path.name for path in tmp_path.glob("*.packed"))
+    assert packed == ["longer.mat.valid.packed", "single.mat.valid.packed"]
 
 
 class Bomb:

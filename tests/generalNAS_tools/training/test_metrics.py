@@ -109,6 +109,17 @@ def test_nothing_scorable_gives_null_and_valid_json(labels):
     assert "-" in metrics.format_metrics(result)
 
 
+def test_means_say_once_how_many_targets_they_skip(caplog):
+    caplog.set_level("INFO")
+    metrics._say_skipped.cache_clear()
+    labels = np.array([[1, 0, 1], [0, 0, 1]], dtype=bool)
+    for _ in range(2):
+        assert metrics.mean_areas(labels, np.array([[0.9, 0.5, 0.1], [0.1, 0.5, 0.2]])) == (1, 1)
+    metrics.mean_areas(labels[:, :1], np.array([[0.9], [0.1]]))
+    metrics.mean_areas(labels[:0], np.empty((0, 3)))  # ranks other than the first
+    assert caplog.messages == ["validation AUROC and AUPRC are means of 1 targets; 2 lack a class"]
+
+
 def test_deepsea_categories():
     rng = np.random.default_rng(1)
     labels = np.resize([True, False], (6, 919)) ^ (np.arange(6)[:, None] // 2 == 1)
