@@ -21,7 +21,9 @@ from predictors.predictor_training import PredictorSettings
 class ScoringDataOptions(DataOptions):
     """Where the data are; batches of training have sizes of their own."""
 
-    batch_size: int = flag(whole(2), 64, "sequences a batch of recalibration, and of scoring by running statistics")
+    batch_size: int = flag(
+        whole(2), 64, "sequences a batch of recalibration, and of scoring by running statistics"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

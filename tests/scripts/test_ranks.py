@@ -156,3 +156,13 @@ def test_a_rank_that_fails_alone_ends_the_others(trouble, line, tmp_path):
     )
     assert code != 0
     assert stderr.count(line) == 1, stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two CUDA devices")
+@pytest.mark.parametrize("trouble", [{}, {"trouble": "ours", "rank": 0, "step": 2}])
+def test_two_cards_share_a_run_and_its_end(trouble, tmp_path):
+    """By NCCL."""
+    run = script_and_line("final", tmp_path, device="cuda")
+    code, stderr = torchrun(2, tmp_path, run, **trouble)
+    assert (code == 0) == (not trouble), stderr
