@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 Positions = NDArray[np.integer]
 _KIND = "a BED file (chromosome, start, end; 0-based, the end excluded)"
+_NOT_BED = ("#", "track ", "browser ", "track\t", "browser\t")
+"""How the lines of a BED file begin that are no regions."""
 
 
 class Intervals(NamedTuple):
@@ -96,8 +98,8 @@ def name_targets(peaks: tuple[str, ...], table: str) -> list[PeakFile]:
     return [PeakFile(name, str(Path(table).parent / path)) for name, path in rows]
 
 
-def read_lines(path: str, kind: str) -> list[str]:
-    """Lines of a text file, perhaps gzipped, without comments and empty ones.
+def read_lines(path: str, kind: str, skipped: tuple[str, ...] = _NOT_BED) -> list[str]:
+    """Lines of a text file, perhaps gzipped, without empty ones and those that begin as `skipped`.
 
     Raises:
         ValueError: it can't be read.
@@ -107,7 +109,6 @@ def read_lines(path: str, kind: str) -> list[str]:
         data = Path(path).read_bytes()
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
     lines = text.removeprefix("\ufeff").split("\n")
-    skipped = ("#", "track ", "browser ", "track\t", "browser\t")
     return [
         line for raw in lines if (line := raw.rstrip("\r")).strip() and not line.startswith(skipped)
     ]

@@ -427,6 +427,24 @@ def test_labels_of_a_table(tmp_path):
     assert "row pos0; expected 1 labels, 0 or 1" in make(*line, "--overwrite").stderr
 
 
+def with_labels(folder, header):
+    """The command for sequences and a table, some of them called like comments of a BED file."""
+    rng = np.random.default_rng(6)
+    names = ["#s", "track", "browser", *(f"s{i}" for i in range(57))]
+    write_fasta(folder / "x.fa", {name: random_sequence(rng, 50) for name in names})
+    rows = [f"{name}\t{i % 2}\t{i // 2 % 2}\n" for i, name in enumerate(names)]
+    (folder / "labels.tsv").write_text(header + "".join(rows))
+    return ["--fasta", folder / "x.fa", f"--labels={folder / 'labels.tsv'}", *FASTA_SHARES,
+            f"--directory={folder / 'out'}"]  # fmt: skip
+
+
+def test_no_line_of_a_table_of_labels_is_a_comment(tmp_path):
+    outcome = make(*with_labels(tmp_path, "#name\tTF1\tTF2\n"))
+    assert outcome.code == 0, outcome.stderr
+    assert (tmp_path / "out" / "targets.txt").read_text() == "TF1\nTF2\n"
+    assert sum(len(read(tmp_path / "out", name)[1]) for name in CHROMS) == 60
+
+
 def test_equal_sequences_lie_in_one_split(tmp_path):
     rng = np.random.default_rng(4)
     unique = [random_sequence(rng, 40) for _ in range(60)]
