@@ -122,11 +122,14 @@ def _read_labels(path: str) -> tuple[list[str], dict[str, NDArray[np.bool_]]]:
     rows = [line.split("\t") for line in read_lines(path, "a table of labels", ())]
     if len(rows) < 2 or len(rows[0]) < 2:
         raise ValueError(f"{path}: expected a header (name, targets) and rows, tab-separated")
-    labels = {}
+    targets, labels = rows[0][1:], {}
+    for target in targets:
+        if not target.strip() or targets.count(target) > 1:
+            raise ValueError(f"{path}: target {target!r} in its header; expected names, each once")
     for name, *values in rows[1:]:
-        if len(values) != len(rows[0]) - 1 or not set(values) <= {"0", "1"}:
-            raise ValueError(f"{path}: row {name}; expected {len(rows[0]) - 1} labels, 0 or 1")
+        if len(values) != len(targets) or not set(values) <= {"0", "1"}:
+            raise ValueError(f"{path}: row {name}; expected {len(targets)} labels, 0 or 1")
         if name in labels:
             raise ValueError(f"{path}: two rows for {name}")
         labels[name] = np.array(values) == "1"
-    return rows[0][1:], labels
+    return targets, labels

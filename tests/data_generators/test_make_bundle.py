@@ -445,6 +445,12 @@ def test_no_line_of_a_table_of_labels_is_a_comment(tmp_path):
     assert sum(len(read(tmp_path / "out", name)[1]) for name in CHROMS) == 60
 
 
+@pytest.mark.parametrize(("header", "target"), [("x\tx", "'x'"), ("x\t", "''"), (" \tx", "' '")])
+def test_targets_of_a_table_of_labels_have_a_name_each(tmp_path, header, target):
+    line = with_labels(tmp_path, f"name\t{header}\n")
+    assert f"labels.tsv: target {target} in its header; expected names" in refused(tmp_path, line)
+
+
 def test_equal_sequences_lie_in_one_split(tmp_path):
     rng = np.random.default_rng(4)
     unique = [random_sequence(rng, 40) for _ in range(60)]
