@@ -28,7 +28,7 @@ from generalNAS_tools.runs.flags import RATE, flag, parse_options, switch
 
 log = logging.getLogger("make_bundle")
 RARE = 10
-"""Fewer positives than this in a split make its AUROC and AUPRC mostly chance."""
+"""Fewer positives or negatives than this in a split make AUROC and AUPRC mostly chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +161,7 @@ def report(splits: dict[str, Split], targets: Sequence[str], positives: NDArray[
     """Says what there is, and warns of what can't be scored.
 
     Raises:
-        ValueError: a split is empty, or a target has no positive in any.
+        ValueError: a split is empty, a target has no positive in any, or none has both kinds.
     """
     for name, split in splits.items():
         log.info("%s: %d sequences", name, split.size)
@@ -175,8 +175,18 @@ def report(splits: dict[str, Split], targets: Sequence[str], positives: NDArray[
         if not counts.any():
             raise ValueError(f"target {target}: its peaks label no window; see --min_overlap")
         for name, count in zip(SPLITS, counts, strict=True):
-            if count < RARE:
-                log.warning("%s: only %d positives in %s, too rare to score", target, count, name)
+            kinds = {"positives": count, "negatives": splits[name].size - count}
+            for kind, number in kinds.items():
+                if number < RARE:
+                    log.warning(
+                        "%s: only %d %s in %s, too rare to score", target, number, kind, name
+                    )
+    sizes = np.array([[splits[name].size] for name in SPLITS])
+    if not ((positives > 0) & (positives < sizes)).any():
+        raise ValueError(
+            "no target has positives and negatives in one split, so nothing can be learned; "
+            "add negatives (of a genome by --negatives=matched) or more peak files"
+        )
 
 
 if __name__ == "__main__":

@@ -65,15 +65,16 @@ def test_a_bundle_made_by_hand(tmp_path):
     one, two, three = "ACGTACGTAC", "TTTTNGGGGA", "CCACCCAAAA"
     write_fasta(tmp_path / "genome.fa", {"chr1": one, "chr4": two, "chr5": three})
     (tmp_path / "p.bed").write_text("chr1\t2\t4\nchr1\t7\t8\nchr4\t4\t6\nchr5\t4\t6\n")
-    line = [*flags(tmp_path, peaks=["p.bed"])[:-2], "--window=6", "--bin=2", "--max_unknown=0.5"]
-    assert make(*line).code == 0
+    (tmp_path / "q.bed").write_text("chr1\t4\t6\n")
+    line = [*flags(tmp_path, peaks=["p.bed", "q.bed"])[:-2], "--window=6", "--bin=2"]
+    assert make(*line, "--max_unknown=0.5").code == 0
     x, y = read(tmp_path / "out", "train")
-    assert y.tolist() == [[1]]  # of 7-8 half a bin only is covered
-    assert ["".join("AGCT"[i] for i in row.argmax(0)) for row in x] == ["ACGTAC"]
+    assert y.tolist() == [[1, 0], [0, 1]]  # of 7-8 half a bin only is covered
+    assert ["".join("AGCT"[i] for i in row.argmax(0)) for row in x] == ["ACGTAC", "GTACGT"]
     x, _ = read(tmp_path / "out", "valid")
     assert x[0].T.tolist()[:3] == [[0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
     assert x[0].T.tolist()[3:] == [[0, 1, 0, 0]] * 3
-    assert (tmp_path / "out" / "targets.txt").read_text() == "p\n"
+    assert (tmp_path / "out" / "targets.txt").read_text() == "p\nq\n"
 
 
 @pytest.mark.parametrize("overlap", [0, 0.29, 0.5, 0.9])
@@ -207,6 +208,15 @@ def test_rare_targets_are_warned_of(own):
     stderr = make(*flags(folder, peaks=["c.bed", "rare.bed"])).stderr
     assert "rare: only 0 positives in test, too rare to score" in stderr
     assert "  rare: 2, 0, 0" in stderr
+    assert "c: only 0 negatives in test, too rare to score" in stderr
+    assert "rare: only 0 negatives" not in stderr
+
+
+def test_positives_alone_are_refused(own):
+    folder, _, _ = own
+    line = flags(folder, peaks=["c.bed"])
+    assert "nothing can be learned; add negatives (of a genome by --neg" in refused(folder, line)
+    assert make(*line, "--negatives=matched").code == 0
 
 
 @pytest.mark.parametrize(
