@@ -8,7 +8,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,6 +29,11 @@ from generalNAS_tools.runs.flags import RATE, flag, parse_options, switch
 log = logging.getLogger("make_bundle")
 RARE = 10
 """Fewer positives or negatives than this in a split make AUROC and AUPRC mostly chance."""
+
+_OF_GENOMES = {"genome", "peaks", "peaks_table", "exclude", "valid_chroms", "test_chroms"}
+_OF_GENOMES |= {field.name for field in fields(WindowOptions)} - {"seed"}
+_OF_FASTA = {"fasta", "labels", "valid_share", "test_share"}
+"""Flags without effect on bundles of the other kind, where they are refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +71,11 @@ def main() -> None:
     bundle = options.bundle
     if bool(bundle.genome) == bool(bundle.fasta):
         raise ValueError("expected either --genome or --fasta")
+    mode, unused = ("fasta", _OF_GENOMES) if bundle.fasta else ("genome", _OF_FASTA)
+    for word in sys.argv[1:]:
+        name = word.partition("=")[0]
+        if name.startswith("--") and name[2:] in unused:
+            raise ValueError(f"{name}: without effect with --{mode}; leave it out")
     check_replaceable(bundle.directory, overwrite=bundle.overwrite)
     if bundle.fasta:
         from_fasta(bundle, options.windows.seed)

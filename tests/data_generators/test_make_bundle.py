@@ -249,6 +249,8 @@ def test_bad_peaks_are_one_line(own, text, message):
         (["--window=50"], "--window 50: shorter than --bin 100"),
         (["--window=99999"], "no window of train.mat has a label"),
         (["--fasta", "x.fa"], "expected either --genome or --fasta"),
+        (["--labels=x"], "--labels: without effect with --genome"),
+        (["--test_share", "0.1"], "--test_share: without effect with --genome"),
         (["--peaks_table=t"], "expected either --peaks or --peaks_table"),
     ],
 )
@@ -472,6 +474,14 @@ def test_equal_sequences_lie_in_one_split(tmp_path):
     for name in CHROMS:
         _, y = read(tmp_path / "out", name)
         assert 2 * y.sum() == len(y) > 0
+
+
+@pytest.mark.parametrize("more", ["--peaks=a", "--exclude=a", "--negatives=none", "--window=9"])
+def test_flags_of_genomes_are_refused_with_fasta(tmp_path, more):
+    line = [*with_labels(tmp_path, "name\tx\ty\n"), "--seed=1"]
+    name = more.partition("=")[0]
+    assert f"{name}: without effect with --fasta" in refused(tmp_path, [*line, more])
+    assert make(*line).code == 0
 
 
 def test_fasta_of_two_lengths_is_refused(tmp_path):
