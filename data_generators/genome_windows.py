@@ -96,7 +96,7 @@ def choose_windows(
     if not labelled[bins].any():
         return Windows(chromosome, starts[:0], labels[:0], counts)
     unknown, gc_class = _composition(genome.codes(chromosome), starts[bins], window)
-    known = unknown <= options.max_unknown * window
+    known = unknown / window <= options.max_unknown
     counts["dropped: too many unknown bases"] = int((labelled[bins] & ~known).sum())
     bins, gc_class = bins[known], gc_class[known]
     kept = labelled[bins]

@@ -12,6 +12,7 @@ import torch
 
 from data_generators import bundle_files, genome_windows
 from data_generators import genome as genome_module
+from data_generators.peaks import merge
 from generalNAS_tools.data.deepsea_data import open_split
 from generalNAS_tools.files import atomic_files
 from tests.data_generators.own_data import (
@@ -189,6 +190,16 @@ def test_excluded_regions_and_unknown_bases_are_dropped_and_counted(own):
     )
     left = len(read(folder / "out", "train")[0])
     assert 0 < all_windows - left <= dropped
+
+
+def test_a_window_with_the_largest_share_of_unknown_bases_is_kept(tmp_path):
+    windows = {"chr1": "N" * 29 + "A" * 71 + "N" * 30 + "A" * 70}
+    path = write_fasta(tmp_path / "genome.fa", windows)
+    options = genome_windows.WindowOptions(window=100, bin=100, max_unknown=0.29)
+    peaks = {"chr1": merge(np.array([0]), np.array([200]))}
+    with genome_module.Genome(str(path)) as genome:
+        found = genome_windows.choose_windows(genome, "chr1", [peaks], {}, options)
+    assert found.starts.tolist() == [0]
 
 
 def test_files_of_one_name_in_a_table_make_one_target(own):
