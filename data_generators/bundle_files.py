@@ -118,3 +118,5 @@ def _write_v5(file: IO[bytes], name: str, split: Split) -> None:
     labels = np.concatenate([block.labels for block in blocks]).view(np.uint8)
     variables = {f"{name}xdata": sequences, f"{name}data": labels}
     savemat(file, variables, do_compression=True)
+    file.seek(0)  # over the time of writing: the same data make the same bytes
+    file.write(b"MATLAB 5.0 MAT-file, Platform: GLNXA64, Created by genomeNAS".ljust(116))

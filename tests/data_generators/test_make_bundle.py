@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -150,6 +151,18 @@ def test_both_strands_follow_each_other(own):
         np.testing.assert_array_equal(both[: len(x)], x)
         np.testing.assert_array_equal(both[len(x) :], x[:, ::-1, ::-1])
         np.testing.assert_array_equal(labels, np.concatenate([y, y]))
+
+
+def test_the_same_data_make_the_same_bytes(own, monkeypatch):
+    folder, _, _ = own
+    make(*flags(folder))
+    before = {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
+    monkeypatch.setattr(time, "asctime", lambda *_: "another time")
+    assert make(*flags(folder, "--overwrite")).code == 0
+    assert {path.name: path.read_bytes() for path in (folder / "out").iterdir()} == before
+    header = b"MATLAB 5.0 MAT-file, Platform: GLNXA64, Created by genomeNAS  "
+    assert scipy.io.loadmat(folder / "out" / "valid.mat")["__header__"].startswith(header[:-2])
+    assert before["test.mat"].startswith(header)
 
 
 def test_negatives_touch_no_peak_and_match_in_gc(own):
