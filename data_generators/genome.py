@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,7 +37,7 @@ class Genome:
     """A FASTA file with its index, written beside it where there is none or it is older.
 
     Attributes:
-        path: the file.
+        source: the file, for messages; with its index if that was there before.
         lengths: of the chromosomes in bp, by name, in file order.
     """
 
@@ -48,13 +49,14 @@ class Genome:
                 or older and can't be written, or pysam is not installed.
         """
         pysam = import_pysam()
-        _write_index(pysam, path, compressed=_check_fasta(path))
-        with reading(path, _KIND):
+        index = f" (by {path}.fai; should that be wrong, delete it: it is made anew)"
+        written = _write_index(pysam, path, compressed=_check_fasta(path))
+        self.source = path if written else path + index
+        with reading(self.source, _KIND):
             self._file = pysam.FastaFile(path)
-        self.path = path
-        self.lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
+            self.lengths = dict(zip(self._file.references, self._file.lengths, strict=True))
         if not any(self.lengths.values()):
-            raise ValueError(f"{path}: no sequence in it; expected {_KIND}")
+            raise ValueError(f"{self.source}: no sequence in it; expected {_KIND}")
 
     def codes(self, chromosome: str, start: int = 0, stop: int | None = None) -> Codes:
         """The bases of a chromosome from `start` to `stop`; beyond its ends they are unknown.
@@ -67,10 +69,10 @@ class Genome:
         codes = np.full(stop - start, UNKNOWN, np.uint8)
         for first in range(max(start, 0), min(stop, length), _PIECE):
             last = min(first + _PIECE, stop, length)
-            with reading(self.path, _KIND):
+            with reading(self.source, _KIND):
                 piece = codes[first - start : last - start]
                 piece[:] = _CODE[_bytes(self._file.fetch(chromosome, first, last))]
-            _check_letters(piece, f"{self.path}: sequence {chromosome}", first)
+            _check_letters(piece, f"{self.source}: sequence {chromosome}", first)
         return codes
 
     def __enter__(self) -> "Genome":
@@ -168,14 +170,14 @@ def _check_fasta(path: str) -> bool:
     return compressed
 
 
-def _write_index(pysam: Any, path: str, *, compressed: bool) -> None:
-    """Writes a missing or older index, as htslib would, but whole or not at all."""
+def _write_index(pysam: Any, path: str, *, compressed: bool) -> bool:
+    """Writes a missing or older index, as htslib would, but whole or not at all; whether it did."""
     flags = {"--fai-idx": Path(f"{path}.fai")}
     if compressed:
         flags["--gzi-idx"] = Path(f"{path}.gzi")
     changed = Path(path).stat().st_mtime
     if all(index.is_file() and index.stat().st_mtime >= changed for index in flags.values()):
-        return
+        return False
     with ExitStack() as stack:
         files = [stack.enter_context(atomic_write(index)).name for index in flags.values()]
         words = [word for pair in zip(flags, files, strict=True) for word in pair]
@@ -185,6 +187,12 @@ def _write_index(pysam: Any, path: str, *, compressed: bool) -> None:
             raise ValueError(
                 f"{path}: can't be indexed; a sequence's lines differ in length, or it is damaged"
             ) from error
+        with (gzip.open if compressed else open)(path, "rb") as file:
+            counts = Counter(line.split()[0] for line in file if line.startswith(b">"))
+        name, count = counts.most_common(1)[0]
+        if count > 1:
+            raise ValueError(f"{path}: {count} sequences are called {name[1:].decode()}")
+    return True
 
 
 def _check_letters(codes: Codes, source: str, start: int = 0) -> None:

@@ -100,7 +100,7 @@ def from_genome(genome: Genome, bundle: BundleOptions, options: WindowOptions) -
         raise ValueError(f"--window {options.window}: shorter than --bin {options.bin}")
     split_of = split_chromosomes(genome, bundle)
     names, regions = read_targets(genome, bundle)
-    excluded = read_bed(bundle.exclude, genome.lengths, genome.path) if bundle.exclude else {}
+    excluded = read_bed(bundle.exclude, genome.lengths, genome.source) if bundle.exclude else {}
     chosen: dict[str, list[Windows]] = {name: [] for name in SPLITS}
     for chromosome in progress_bar(genome.lengths, desc="labelling", unit="chromosome"):
         windows = choose_windows(genome, chromosome, regions, excluded, options)
@@ -131,7 +131,7 @@ def split_chromosomes(genome: Genome, bundle: BundleOptions) -> dict[str, str]:
         for chromosome in filter(None, text.split(",")):
             if chromosome not in split_of:
                 held = ", ".join(list(split_of)[:5])
-                raise ValueError(f"--{split}_chroms {chromosome}: {genome.path} has {held} ...")
+                raise ValueError(f"--{split}_chroms {chromosome}: {genome.source} has {held} ...")
             if split_of[chromosome] not in {"train", split}:
                 raise ValueError(f"{chromosome} is in --valid_chroms and in --test_chroms")
             split_of[chromosome] = split
@@ -149,7 +149,7 @@ def read_targets(genome: Genome, bundle: BundleOptions) -> tuple[list[str], list
     files = name_targets(bundle.peaks, bundle.peaks_table)
     for target, path in progress_bar(files, desc="reading peaks", unit="file"):
         regions = found.setdefault(target, {})
-        for chromosome, intervals in read_bed(path, genome.lengths, genome.path).items():
+        for chromosome, intervals in read_bed(path, genome.lengths, genome.source).items():
             if chromosome in regions:
                 pairs = zip(regions[chromosome], intervals, strict=True)
                 intervals = merge(*map(np.concatenate, pairs))

@@ -151,7 +151,7 @@ def read_regions(path: str, lengths: Mapping[str, int], genome: str) -> list[Reg
     check_chromosomes(path, Counter(region.chromosome for region in regions), lengths, genome)
     regions = [region for region in regions if region.chromosome in lengths]
     for region in regions:
-        _check_ends(path, region, lengths[region.chromosome])
+        _check_ends(path, region, lengths[region.chromosome], genome)
     return regions
 
 
@@ -175,10 +175,10 @@ def check_chromosomes(
         )
     if unknown:
         count = sum(found[name] for name in unknown)
-        log.warning("%s: %d lines left out, on %s, not in %s", path, count, unknown[0], genome)
+        log.warning("%s: %d lines left out, on %s, not in the genome", path, count, unknown[0])
 
 
-def _check_ends(path: str, region: Region, length: int) -> None:
+def _check_ends(path: str, region: Region, length: int, genome: str) -> None:
     name, start, stop = region
     reason = ""
     if start == stop:
@@ -186,6 +186,6 @@ def _check_ends(path: str, region: Region, length: int) -> None:
     elif start > stop:
         reason = "ends before it starts"
     elif stop > length:
-        reason = f"ends behind the chromosome's {length:,} bp: another genome, or 1-based?"
+        reason = f"ends behind the {length:,} bp in {genome}: another genome, or 1-based?"
     if reason:
         raise ValueError(f"{path}: region {name}:{start}-{stop} {reason}")

@@ -76,14 +76,14 @@ def check_variants(path: str, genome: Genome, seq_size: int) -> VariantSummary:
             mismatches += not matches(variant, genome)
     if not chromosomes:
         raise ValueError(f"{path}: no variant in it; expected {_KIND}")
-    check_chromosomes(path, chromosomes, genome.lengths, genome.path)
+    check_chromosomes(path, chromosomes, genome.lengths, genome.source)
     for reason, count in left_out.items():
         if reason:
             log.warning("%s: %d variants left out: %s", path, count, reason)
     wrong, compared = (count + left_out[_OUTSIDE] for count in (mismatches, total))
     if 2 * wrong > compared:
         raise ValueError(
-            f"{path}: {wrong} of {compared} reference alleles are not what {genome.path} has; "
+            f"{path}: {wrong} of {compared} reference alleles are not what {genome.source} has; "
             "expected variants of this genome"
         )
     if not total:

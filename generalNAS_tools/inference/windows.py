@@ -58,7 +58,7 @@ def open_windows(options: SourceOptions, seq_size: int) -> Iterator[Iterator[Win
             windows = fasta_windows(options.fasta, seq_size, step)
         else:
             genome = stack.enter_context(Genome(options.genome))
-            regions = read_regions(options.bed, genome.lengths, genome.path)
+            regions = read_regions(options.bed, genome.lengths, genome.source)
             total = sum(len(region_starts(region, seq_size, step)) for region in regions)
             windows = region_windows(genome, regions, seq_size, step)
         yield iter(progress_bar(windows, total=total, desc="windows", unit="window"))

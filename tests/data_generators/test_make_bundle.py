@@ -294,6 +294,7 @@ def test_bad_options_are_one_line(own, more, message):
             b">chr4\nAC\nACGT\nAC\n",
             "genome.fa: can't be indexed; a sequence's lines differ in length",
         ),
+        (b">chr4\nAC\n>chr5\nAC\n>chr4 x\nGG\n", "genome.fa: 2 sequences are called chr4"),
     ],
 )
 def test_bad_genomes_are_one_line(own, data, message):
@@ -333,7 +334,7 @@ def test_damaged_bgzip_is_one_line(own, damage, message, indexed):
     genome_module.Genome(str(genome)).codes("chr5")
     genome.write_bytes(damage(genome.read_bytes()))
     if indexed:
-        message = message.replace("can't be indexed", "not a FASTA file")
+        message = message.replace("genome.fa.gz: can't be indexed", "made anew): not a FASTA file")
         for suffix in (".fai", ".gzi"):
             os.utime(f"{genome}{suffix}")
     assert message in refused(folder, flags(folder, genome=genome.name))
@@ -366,6 +367,33 @@ def test_an_index_older_than_the_genome_is_written_anew(tmp_path):
     write_fasta(path, {"longer": "AAAA", "new": "CCGT"})
     os.utime(f"{path}.fai", (0, 0))
     assert genome_module.Genome(str(path)).codes("new").tolist() == [2, 2, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        (b"\xff\x00garbage", "not a FASTA file"),
+        (b"", "no sequence in it"),
+        (b"1\t6000\t6\t60\t61\nchr4\t9\t9\t9\t9\nchr5\t9\t9\t9\t9\n", "calls it 1; rename one"),
+        (b"other\t6000\t6\t60\t61\n", "has other ..."),
+        (
+            b"chr1\t70\t6\t60\t61\nchr4\t9\t9\t9\t9\nchr5\t9\t9\t9\t9\n",
+            "another genome, or 1-based",
+        ),
+        (None, "sequence chr1 has a letter that is no base at position 59"),
+    ],
+)
+def test_a_wrong_index_is_named(own, index, message):
+    folder, _, _ = own
+    fai = folder / "genome.fa.fai"
+    pysam.faidx(str(folder / "genome.fa"))
+    shifted = fai.read_bytes().replace(b"chr1\t6037\t6\t", b"chr1\t6037\t8\t")
+    fai.write_bytes(shifted if index is None else index)
+    line = refused(folder, flags(folder))
+    assert f"(by {fai}; should that be wrong, delete it: it is made anew)" in line
+    assert message in line
+    fai.unlink()
+    assert make(*flags(folder)).code == 0
 
 
 def test_a_killed_bundle_leaves_no_half_file_and_the_next_one_cleans_up(own):

@@ -225,7 +225,7 @@ def test_bad_input_is_one_line(files, files_changed, more, message):
         ("1\t0\t30\n", "chromosome 1, but"),
         ("other\t0\t30\n", "chromosome other is not in"),
         ("chr1\t30\t30\n", "has no length: is the file 1-based?"),
-        ("chr1\t30\t301\n", "ends behind the chromosome's 300 bp"),
+        ("chr1\t30\t301\n", "ends behind the 300 bp in"),
         ("", "no region in it"),
     ],
 )
