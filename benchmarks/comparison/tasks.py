@@ -79,6 +79,8 @@ class Calibration:
     def _line(self, device: str) -> list[str]:
         run, search = self.run, SEARCHES[self.run.arm]
         own = {"save_dir": run.folder, "save": SAVE, "seed": run.seed, "device": device}
-        short = {**search.calibration, "num_steps": self.sizes.num_steps, **CALIBRATED}
+        planned = search.shapes(1, self.sizes)[0].flags.items()
+        batches = {name: value for name, value in planned if name.endswith("batch_size")}
+        short = {**batches, **search.calibration, "num_steps": self.sizes.num_steps, **CALIBRATED}
         flags = {**run.data, **run.frame, **short, **own}
         return command_line(search.script, flags, run.more["search"])

@@ -7,6 +7,8 @@ import pytest
 
 from benchmarks.comparison.arms import RECALIBRATION, SEARCHES
 from benchmarks.comparison.calibration import costs_of, read_archive
+from benchmarks.comparison.one_run import Run
+from benchmarks.comparison.tasks import Calibration
 from benchmarks.comparison.work import Sizes
 
 SIZES = Sizes(num_train=1000, num_valid=40, batch_size=10, num_steps=5)
@@ -66,3 +68,13 @@ def test_scoring_and_proposing_of_a_search_with_an_archive(tmp_path):
     assert costs["score"] == (0.0, 2 / (RECALIBRATION + 4))
     assert costs["supernet"] == pytest.approx((1.0, 0.5))
     assert costs["subnets"] == pytest.approx((1.0, 0.0))
+
+
+def test_a_calibration_trains_on_batches_as_large_as_the_run_s(tmp_path):
+    more = {"search": ""}
+    run = Run(arm="bonas", kind="search", seed=0, folder=tmp_path, data={"batch_size": 10},
+              frame={}, more=more, threads=1, device_kind="")  # fmt: skip
+    line = Calibration(run, SIZES)._line("cpu")
+    planned = SEARCHES["bonas"].shapes(50, SIZES)[0].flags
+    for name in ("super_batch_size", "sub_batch_size"):
+        assert f"--{name}={planned[name]}" in line
