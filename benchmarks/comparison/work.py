@@ -22,8 +22,8 @@ class Sizes(NamedTuple):
     num_steps: int
 
     def steps(self, larger: int = 1) -> int:
-        """Steps of an epoch whose batches are `larger` times the usual ones."""
-        return min(self.num_steps, self.num_train // (larger * self.batch_size))
+        """Steps of an epoch, at least a short one, of batches `larger` times the usual ones."""
+        return max(1, min(self.num_steps, self.num_train // (larger * self.batch_size)))
 
     def batches(self, larger: int = 1) -> int:
         """Batches of a validation."""
@@ -78,7 +78,8 @@ def training(kind: str, epochs: float, sizes: Sizes, *, passes: int = 1, larger:
         larger: how many times the usual size a batch has.
     """
     steps, batches = epochs * sizes.steps(larger), epochs * sizes.batches(larger)
-    return Part(kind, epochs, steps, batches, steps * larger * sizes.batch_size * passes)
+    size = min(larger * sizes.batch_size, sizes.num_train)
+    return Part(kind, epochs, steps, batches, steps * size * passes)
 
 
 def amount(shape: Shape, unit: str, costs: Mapping[str, Cost]) -> float:

@@ -98,6 +98,12 @@ def test_costs_by_hand():
     }
 
 
+def test_a_set_smaller_than_a_batch_makes_one_short_step():
+    sizes = Sizes(num_train=15, num_valid=25, batch_size=10, num_steps=4)
+    part = training("subnets", 3, sizes, larger=2)
+    assert part == Part("subnets", epochs=3, steps=3, batches=6, sequences=45)
+
+
 @pytest.mark.parametrize("name", SEARCHES)
 def test_the_calibration_shows_every_kind_that_a_shape_is_made_of(name):
     search = SEARCHES[name]
