@@ -25,7 +25,8 @@ _OSP_START, _OSP_DRAWN = 108, 26
 """Operations a mask, and removals a round, of OSP's calibration."""
 _PROPOSED = 1000
 """Candidates that BONAS proposes in a round by default."""
-_MOST = 1_000_000
+MOST = 90_000
+"""The largest scale: no search may draw many more architectures."""
 
 
 class Search(NamedTuple):
@@ -211,7 +212,7 @@ def kind_of_arm(name: str) -> str:
 
 def all_shapes(search: Search, sizes: Sizes) -> Iterator[Sequence[Shape]]:
     """The shapes of a search by scale, from 1 on."""
-    return (search.shapes(scale, sizes) for scale in range(1, _MOST))
+    return (search.shapes(scale, sizes) for scale in range(1, MOST + 1))
 
 
 def _shares(total: int, weights: Sequence[int]) -> list[int]:

@@ -44,7 +44,11 @@ class ComparisonOptions:
     save_dir: str = flag(str, "results/compare", "folder for everything")
 
     def __post_init__(self) -> None:
-        """Refuses two things of which each is the only one."""
+        """Refuses a budget of nothing, no arm, and two things of which each is the only one."""
+        if not self.budget:
+            raise ValueError("--budget 0: expected more than 0")
+        if not self.arms():
+            raise ValueError(f"--methods {self.methods!r}: expected an arm, here or in --baselines")
         if self.plan_only and self.report_only:
             raise ValueError("--plan_only and --report_only: give one of them")
 

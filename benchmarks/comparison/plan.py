@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison.arms import Search, all_shapes
+from benchmarks.comparison.arms import MOST, Search, all_shapes
 from benchmarks.comparison.work import UNITS, Cost, Shape, Sizes, amount
 from generalNAS_tools.files.atomic_files import atomic_write, reading
 
@@ -93,6 +93,11 @@ def fit(
     Raises:
         ValueError: no length comes near enough; says what the nearest takes.
     """
+    longest = max(amount(shape, unit, costs) for shape in search.shapes(MOST, sizes))
+    if longest < budget:
+        raise ValueError(
+            f"--budget {budget:g}: more than {name} can use; its longest takes {longest:.4g} {unit}"
+        )
     nearest: tuple[tuple[float, int, float], Shape] | None = None
     for shapes in all_shapes(search, sizes):
         taken = [amount(shape, unit, costs) / budget for shape in shapes]

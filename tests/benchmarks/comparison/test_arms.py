@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.comparison.arms import SEARCHES, all_shapes, kind_of_arm
 from benchmarks.comparison.calibration import kinds_of
+from benchmarks.comparison.options import ComparisonOptions
 from benchmarks.comparison.plan import TOLERANCE, fit, planned
 from benchmarks.comparison.work import UNITS, Cost, Part, Shape, Sizes, amount, training
 from randomSearch_and_Hyperband_Tools.halving import halving_plan, plan_epochs
@@ -84,6 +85,29 @@ def test_a_budget_too_small_is_refused_by_what_it_would_take():
     options = {"unit": "epochs", "costs": costs(search), "sizes": SIZES}
     with pytest.raises(ValueError, match=r"--budget 2: osp can't be that short.*takes 3 epochs"):
         fit(search, "osp", budget=2, **options)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_budget_too_large_is_refused_at_once(name):
+    search = SEARCHES[name]
+    options = {"unit": "epochs", "costs": {}, "sizes": SIZES}
+    with pytest.raises(
+        ValueError, match=rf"--budget 1e\+18: more than {name} can use; its longest"
+    ):
+        fit(search, name, budget=1e18, **options)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"budget": 0.0}, "--budget 0: expected more than 0"),
+        ({"budget": 1.0, "methods": ","}, "--methods ',': expected an arm, here or in --baselines"),
+    ],
+)
+def test_a_comparison_of_nothing_is_refused(flags, message):
+    with pytest.raises(ValueError, match=message):
+        ComparisonOptions(**flags)
+    assert ComparisonOptions(methods=",", baselines="DanQ", budget=1.0).arms() == ["DanQ"]
 
 
 def test_costs_by_hand():
