@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from benchmarks.comparison.added_flags import check_added
 from benchmarks.comparison.arms import SEARCHES, kind_of_arm
 from benchmarks.comparison.collect import record_of
 from benchmarks.comparison.earlier import reported
@@ -39,6 +40,8 @@ def main() -> None:
     arms = options.comparison.arms()
     for name in arms:
         kind_of_arm(name)
+    if not options.comparison.report_only:
+        check_added(options.comparison, arms)
     folder = Path(options.comparison.save_dir).resolve()
     save = "report" if options.comparison.report_only else "compare"  # whose lock it takes
     files = RunFiles(str(folder), save=save, method=save)

@@ -15,7 +15,7 @@ from generalNAS_tools.runs.frame_options import FrameOptions
 from generalNAS_tools.workers.processes import ROOT
 
 FRAME = tuple(field.name for field in fields(FrameOptions))
-_PATHS = ("train_directory", "valid_directory", "test_directory", "cache_dir")
+PATHS = ("train_directory", "valid_directory", "test_directory", "cache_dir")
 _OUTSIDE = {"tests", "benchmarks", "data", "results", "build", "docs"}
 
 
@@ -57,7 +57,7 @@ def fixed_facts(options: Options) -> tuple[dict[str, Any], Sizes]:
 def data_flags(options: Options) -> dict[str, Any]:
     """Flags of the data that every script takes; paths hold from every folder."""
     data = options.data
-    paths = {name: getattr(data, name) for name in _PATHS}
+    paths = {name: getattr(data, name) for name in PATHS}
     whole = {name: str(Path(path).resolve()) for name, path in paths.items() if path}
     sizes = {"batch_size": data.batch_size, "num_steps": data.num_steps}
     return whole | sizes | ({"seq_size": data.seq_size} if data.seq_size else {})
