@@ -108,10 +108,11 @@ def add_arms(plan: Plan, names: Sequence[str], options: Options, *, sizes: Sizes
     chosen = options.comparison
     for task in tasks:
         state = read_state(task.folder)
-        plan.check(**{"kind of device": state["device"]})
+        if "device" in state:  # a task that broke off may not know it
+            plan.check(**{"kind of device": state["device"]})
         arm, name = {"kind": task.run.kind, "flags": {}}, task.run.arm
-        if state["status"] != "done":
-            arm["reason"] = f"calibration: {state['reason']}"
+        if state.get("status") != "done":
+            arm["reason"] = f"calibration: {state.get('reason', 'it left no result')}"
         elif task.run.kind == SEARCH:
             costs = {kind: Cost(*values) for kind, values in state["costs"].items()}
             shape = fit(

@@ -8,6 +8,7 @@ from unittest import mock
 
 from benchmarks.comparison import report
 from generalNAS_tools.workers import dispatch
+from generalNAS_tools.workers.local import _work
 from generalNAS_tools.workers.processes import Ending
 from tests.scripts.runs import command_line, run_here
 
@@ -64,7 +65,7 @@ def compare(toy, folder, **flags):
 
     def one_after_the_other(tasks, **_):
         for task in tasks:
-            task.work(processes, "cpu")
+            _work(task, processes, "cpu")
 
     with (
         mock.patch.object(sys, "argv", ["compare", *line_of(toy, folder, **flags)]),

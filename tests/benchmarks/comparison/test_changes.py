@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from unittest import mock
 
 import pytest
 
@@ -94,6 +95,13 @@ def test_a_failing_arm_leaves_the_rest_standing(toy, tmp_path):
     assert status == "failed"
     assert "calibration" in reason
     assert "--arch_lr" in reason
+
+
+def test_a_calibration_that_breaks_off_leaves_the_rest_standing(toy, tmp_path):
+    with mock.patch("benchmarks.comparison.tasks.costs_of", side_effect=OSError("disk full")):
+        records, _ = compare(toy, tmp_path, methods="random,random_average", seeds=1)
+    assert [record.status for record in records] == ["failed", "done"]
+    assert records[0].reason == "calibration: disk full"
 
 
 def test_a_diverged_run_is_in_the_records_and_not_tried_again(toy, tmp_path):
