@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, epoch_indices, even_batches
+from generalNAS_tools.files.atomic_files import reading
 from generalNAS_tools.runs.command import Setup, run_command, set_up
 from generalNAS_tools.runs.flags import flag, parse_options, whole
 from generalNAS_tools.runs.options import SupernetOptions, TrainingOptions
@@ -170,7 +171,9 @@ def main() -> None:
     rows: dict[str, list[dict[str, Any]]] = {"batch sizes": [], "candidates": []}
     path = run.files.path("evaluation", "json")
     if run.continues and path.exists():
-        rows = json.loads(path.read_text())
+        with reading(path, "an evaluation"):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            rows = {n: [{**row, "epoch": int(row["epoch"])} for row in found[n]] for n in rows}
     for epoch in run.epochs(epochs):
         figures = stage.epoch(setup, epoch)
         rows = {name: [row for row in all_ if row["epoch"] <= epoch] for name, all_ in rows.items()}

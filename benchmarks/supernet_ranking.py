@@ -20,6 +20,7 @@ from scipy import stats
 
 from benchmarks.comparison.significance import LEVEL
 from benchmarks.supernet_judges import CRITERIA, JUDGES, Figures, Options, figures_of
+from generalNAS_tools.files.atomic_files import reading
 from generalNAS_tools.pictures.graph_drawing import DPI
 from generalNAS_tools.pictures.pictures import save_figure
 from generalNAS_tools.runs.command import run_command, set_up
@@ -49,7 +50,9 @@ class Table:
         self._run, self.scores = run, {}
         self._architectures = [json.loads(genotype.to_json()) for genotype in genotypes]
         if run.continues and path.exists():
-            self.scores = json.loads(path.read_text())["scores"]
+            with reading(path, "a ranking"):
+                scores = json.loads(path.read_text(encoding="utf-8"))["scores"]
+                self.scores = {judge: {**rows} for judge, rows in scores.items()}
 
     def fill(self, judge: str, number: int, measure: Callable[[], Figures]) -> None:
         """Measures what isn't known yet, and writes it down."""

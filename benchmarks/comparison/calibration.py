@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.comparison.arms import ARCHIVE_KIND, PROPOSAL_KIND, RECALIBRATION, Search
 from benchmarks.comparison.work import Cost, Sizes
+from generalNAS_tools.files.atomic_files import reading
 from generalNAS_tools.workers.processes import SAVE
 from generalNAS_tools.workers.tasks import read_history
 
@@ -53,12 +54,20 @@ def costs_of(folder: Path, search: Search, sizes: Sizes) -> dict[str, Cost]:
 
 
 def read_archive(folder: Path) -> list[dict[str, Any]]:
-    """The scored architectures of a search that keeps them; empty for others."""
+    """The scored architectures of a search that keeps them; empty for others.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     path = folder / f"archive-{SAVE}.jsonl"
     if not path.exists():
         return []
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
-    return [json.loads(line) for line in whole.splitlines()]
+    with reading(path, "an archive"):
+        whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+        entries = [json.loads(line) for line in whole.splitlines()]
+        for entry in entries:
+            entry["iteration"], float(entry["seconds"]), float(entry["auprc"] or 0)
+        return entries
 
 
 def _archive_costs(folder: Path, groups: Iterable[list[Row]], sizes: Sizes) -> dict[str, Cost]:

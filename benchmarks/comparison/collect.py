@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.comparison.calibration import Row, read_archive
 from benchmarks.comparison.one_run import Run
 from benchmarks.comparison.records import BASELINE, SEARCH, RunRecord
+from generalNAS_tools.files.atomic_files import reading
 from generalNAS_tools.training.metrics import DEEPSEA_CATEGORIES, DEEPSEA_TARGETS
 from generalNAS_tools.workers.processes import SAVE
 from generalNAS_tools.workers.tasks import read_history, read_state
+
+_HISTORY = f"history-{SAVE}.csv"
+_MEASURED = ("parameters", "multiply_adds", "inference_seconds")
 
 
 def record_of(run: Run, planned: Mapping[str, float]) -> RunRecord:
@@ -68,24 +73,33 @@ def search_seconds(folder: Path, state: Mapping[str, Any]) -> float:
 
 def _tested(run: Run) -> dict[str, Any]:
     """Fields of a run that is done."""
-    metrics = json.loads(run.metrics.read_text(encoding="utf-8"))
-    summary = metrics["summary"]
-    measured = json.loads((run.folder / "measure" / "measured.json").read_text(encoding="utf-8"))
+    measures, history = run.folder / "measure" / "measured.json", run.final / _HISTORY
+    with reading(measures, "the measures of a network"):
+        measured = json.loads(measures.read_text(encoding="utf-8"))
+        sizes = {name: measured[name] for name in _MEASURED}
     validated = [row for row in read_history(run.final) if row.get("valid_loss")]
-    best = min(validated, key=lambda row: float(row["valid_loss"]), default={})
-    return {
-        **measured,
-        "valid_auroc": _number(best.get("valid_auroc")),
-        "valid_auprc": _number(best.get("valid_auprc")),
-        "test_loss": metrics["test_loss"],
-        **{f"test_{name}": summary[f"mean_{name}"] for name in ("auroc", "auprc")},
-        **{f"test_{name}_median": summary[f"median_{name}"] for name in ("auroc", "auprc")},
-        "targets": _targets(metrics, run.metrics.with_name(f"labels_test-{SAVE}.npy")),
-    }
+    with reading(history, "a history"):
+        best = min(validated, key=lambda row: float(row["valid_loss"]), default={})
+        valid = {name: _number(best.get(name)) for name in ("valid_auroc", "valid_auprc")}
+    labels = run.metrics.with_name(f"labels_test-{SAVE}.npy")
+    with reading(labels, "the labels of a test set"):
+        positives = np.load(labels, mmap_mode="r", allow_pickle=False).sum(axis=0)
+    with reading(run.metrics, "the metrics of a test"):
+        metrics = json.loads(run.metrics.read_text(encoding="utf-8"))
+        summary = metrics["summary"]
+        return {
+            **sizes,
+            **valid,
+            "test_loss": metrics["test_loss"],
+            **{f"test_{name}": summary[f"mean_{name}"] for name in ("auroc", "auprc")},
+            **{f"test_{name}_median": summary[f"median_{name}"] for name in ("auroc", "auprc")},
+            "targets": _targets(metrics, positives),
+        }
 
 
-def _targets(metrics: Mapping[str, Any], labels: Path) -> tuple[dict[str, Any], ...]:
-    positives = np.load(labels, mmap_mode="r", allow_pickle=False).sum(axis=0)
+def _targets(
+    metrics: Mapping[str, Any], positives: NDArray[np.int64]
+) -> tuple[dict[str, Any], ...]:
     categories = DEEPSEA_CATEGORIES if len(positives) == DEEPSEA_TARGETS else {}
     return tuple(
         {
@@ -101,24 +115,25 @@ def _targets(metrics: Mapping[str, Any], labels: Path) -> tuple[dict[str, Any], 
 
 def _anytime(folder: Path) -> tuple[tuple[float, float], ...]:
     """(device-seconds, best validation AUPRC so far) whenever something was validated."""
-    rows = read_history(folder)
+    rows, entries = read_history(folder), read_archive(folder)
     clock = list(accumulate(float(row["seconds"]) for row in rows))
-    points = _scored_later(folder, rows, clock) or [
-        (seconds, float(row["valid_auprc"]))
-        for seconds, row in zip(clock, rows, strict=True)
-        if row["valid_auprc"]
-    ]
+    with reading(folder / _HISTORY, "a history"):
+        points = _scored_later(entries, rows, clock) or [
+            (seconds, float(row["valid_auprc"]))
+            for seconds, row in zip(clock, rows, strict=True)
+            if row["valid_auprc"]
+        ]
     best = accumulate((score for _, score in points), max)
     return tuple(zip((seconds for seconds, _ in points), best, strict=True))
 
 
 def _scored_later(
-    folder: Path, rows: Sequence[Row], clock: Sequence[float]
+    entries: Sequence[Mapping[str, Any]], rows: Sequence[Row], clock: Sequence[float]
 ) -> list[tuple[float, float]]:
     """Points of a search that scores its architectures after the epochs of an iteration."""
     ends = {row.get("iteration"): time for row, time in zip(rows, clock, strict=True)}
     points, since = [], dict.fromkeys(ends, 0.0)
-    for entry in read_archive(folder):
+    for entry in entries:
         iteration = str(entry["iteration"])
         since[iteration] += entry["seconds"]
         if entry["auprc"] is not None:

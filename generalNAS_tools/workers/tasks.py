@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, Protocol
 
-from generalNAS_tools.files.atomic_files import atomic_write
+from generalNAS_tools.files.atomic_files import atomic_write, reading
 from generalNAS_tools.workers.processes import SAVE, Processes
 
 FINISHED = {"done", "diverged"}
@@ -28,12 +28,16 @@ class Task(Protocol):
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """What run.json says; empty where nothing has begun."""
+    """What run.json says; empty where nothing has begun.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     path = folder / "run.json"
     if not path.exists():
         return {}
-    state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return state
+    with reading(path, "the state of a run"):
+        return {**json.loads(path.read_text(encoding="utf-8"))}
 
 
 def write_state(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
@@ -44,9 +48,16 @@ def write_state(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_history(folder: Path) -> list[dict[str, str]]:
-    """The rows of a run's history so far."""
+    """The rows of a run's history so far, each with its seconds.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     path = folder / f"history-{SAVE}.csv"
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    with reading(path, "a history"), path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+        for row in rows:
+            float(row["seconds"])
+        return rows

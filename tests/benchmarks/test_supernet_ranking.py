@@ -2,13 +2,14 @@
 
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from benchmarks.supernet_judges import CRITERIA, JUDGES
-from benchmarks.supernet_ranking import RESAMPLES, STATISTICS, agreement
+from benchmarks.supernet_ranking import RESAMPLES, STATISTICS, Table, agreement
 from tests.scripts.runs import Toy, history_length, refusal, run_here, start, wait_for
 
 SCRIPT = "benchmarks/supernet_ranking.py"
@@ -79,6 +80,15 @@ def test_every_judge_scores_every_architecture(ranked):
     assert len(found["agreements"]) == (len(names) + 2) * len(CRITERIA)
     for ending in ("png", "svg"):
         assert (ranked / f"ranking-a.{ending}").stat().st_size > 1000
+
+
+def test_a_damaged_ranking_is_named(tmp_path):
+    path = tmp_path / "ranking-a.json"
+    files = SimpleNamespace(path=lambda *_: path)
+    for text in ("", "[]", '{"scores": {"alone 1": 3}}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"ranking-a.json: not a ranking, or damaged"):
+            Table(SimpleNamespace(continues=True, files=files), [])
 
 
 def has_scores(folder, judge):

@@ -60,7 +60,7 @@ def test_scoring_and_proposing_of_a_search_with_an_archive(tmp_path):
         row["valid_loss"] = None
     second = rows(13, 7, 5, iteration=1, **whole)  # 6 of a usual epoch, 4 of scores, 3 more
     history(tmp_path, first + second)
-    line = '{"iteration": 0, "seconds": 2, "score": 0.5}\n'
+    line = '{"iteration": 0, "seconds": 2, "score": 0.5, "auprc": 0.5}\n'
     (tmp_path / "archive-run.jsonl").write_text(line * 2 + '{"iteration": 1, "sec')
     assert read_archive(tmp_path) == [json.loads(line)] * 2
     costs = costs_of(tmp_path, SEARCHES["bonas"], SIZES)
