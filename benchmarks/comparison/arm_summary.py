@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.comparison.records import RANDOM_AVERAGE, SEARCH, RunRecord
-from benchmarks.comparison.significance import bootstrap_interval
+from benchmarks.comparison.significance import mean_interval
 
 STATUSES = ("done", "failed", "diverged", "running", "missing")
 SCORE = "test_auprc"
@@ -19,7 +19,7 @@ TEST_SCORES = ("test_auprc", "test_auprc_median", "test_auroc", "test_auroc_medi
 class Spread(NamedTuple):
     """Values over the runs of an arm: number, mean, standard deviation, 95 % interval of the mean.
 
-    The deviation needs two values, the bootstrap interval three.
+    The deviation needs two values, the interval three.
     """
 
     number: int
@@ -98,7 +98,7 @@ def spread(values: Sequence[float | None]) -> Spread:
         len(known),
         float(np.mean(known)) if known else None,
         float(np.std(known, ddof=1)) if len(known) > 1 else None,
-        bootstrap_interval(known),
+        mean_interval(known),
     )
 
 

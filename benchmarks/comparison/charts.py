@@ -110,7 +110,7 @@ def anytime_scores(curves: Sequence[Points]) -> tuple[NDArray[Any], NDArray[Any]
 
 
 def draw_seeds(summary: Summary) -> Figure | None:
-    """A strip per arm with the score of every seed, the mean and its bootstrap interval."""
+    """A strip per arm with the score of every seed, the mean and its 95 % interval."""
     if not any(arm.best for arm in summary.arms):
         return None
     figure, axes = _new_chart(1.1 + 0.42 * len(summary.arms))

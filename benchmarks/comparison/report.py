@@ -134,8 +134,8 @@ def _results(summary: Summary, pictures: _Pictures) -> Section:
     seeds = pictures.chart(
         draw_seeds(summary),
         "seeds",
-        "Every seed of every arm. Bars: the mean; bands: its 95 % bootstrap interval (three seeds "
-        "or more); dotted line: mean of the random architectures.",
+        "Every seed of every arm. Bars: the mean; bands: its 95 % interval (three seeds or "
+        "more); dotted line: mean of the random architectures.",
         otherwise="No run has a result yet.",
     )
     parts = [

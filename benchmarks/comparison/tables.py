@@ -2,7 +2,6 @@
 
 from benchmarks.comparison.arm_summary import SCORE, ArmSummary, Seed, Spread
 from benchmarks.comparison.page import UNKNOWN, Table
-from benchmarks.comparison.significance import RESAMPLES
 from benchmarks.comparison.summary import RANDOM_SEARCH, Summary
 
 BUDGET_TOLERANCE = 0.15
@@ -77,11 +76,11 @@ def results_table(summary: Summary) -> Table:
         ),
         rows=rows,
         note="Means over the targets that can be scored; mean ± standard deviation over seeds, "
-        f"with the percentile bootstrap interval of the mean ({RESAMPLES:,} draws, three seeds or "
-        "more). Over random: how much the mean AUPRC is above that of random architectures (the "
-        "relative improvement of Yang et al., ICLR 2020). Win/tie/loss: seeds whose AUPRC "
-        f"is above, equal to or below that of the arm {RANDOM_SEARCH}. Mean rank by AUPRC over the "
-        "seeds that all ranked arms finished.",
+        "with the 95 % interval of the mean by Student's t, as if scores were normally distributed "
+        "(three seeds or more). Over random: how much the mean AUPRC is above that of random "
+        "architectures (the relative improvement of Yang et al., ICLR 2020). Win/tie/loss: seeds "
+        f"whose AUPRC is above, equal to or below that of the arm {RANDOM_SEARCH}. Mean rank by "
+        "AUPRC over the seeds that all ranked arms finished.",
     )
 
 

@@ -8,12 +8,12 @@ from benchmarks.comparison.significance import (
     MANN_WHITNEY,
     NO_TEST,
     WILCOXON,
-    bootstrap_interval,
     cliffs_delta,
     compare,
     compare_pairs,
     deviation_interval,
     holm,
+    mean_interval,
     paired_p,
     rank_arms,
     unpaired_p,
@@ -193,12 +193,18 @@ def test_a_p_as_small_as_can_be_is_told_from_no_difference():
     }
 
 
+@pytest.mark.parametrize("count", [3, 5])
+def test_the_interval_of_few_means_holds_the_truth_as_often_as_it_says(count):
+    draws = np.random.default_rng(0).normal(size=(2000, count))
+    held = [low <= 0 <= high for low, high in map(mean_interval, draws)]
+    assert np.mean(held) == pytest.approx(0.95, abs=0.015)
+
+
 def test_intervals():
-    assert bootstrap_interval([1, 2]) is None
-    assert bootstrap_interval([3, 3, 3]) == (3, 3)
-    values = np.random.default_rng(0).normal(size=40)
-    expected = stats.bootstrap((values,), np.mean, method="percentile").confidence_interval
-    assert bootstrap_interval(values) == pytest.approx(tuple(expected), abs=0.02)
+    assert mean_interval([1, 2]) is None
+    assert mean_interval([3, 3, 3]) == (3, 3)
+    # The deviation is 1, the quantile of t with two degrees of freedom 4.3027.
+    assert mean_interval([1, 2, 3]) == pytest.approx((2 - 2.4841, 2 + 2.4841), rel=1e-4)
     assert deviation_interval([1, 2]) is None
     # The deviation is 1, the quantiles of χ² 7.3778 and 0.050636.
     assert deviation_interval([1, 2, 3]) == pytest.approx((0.52066, 6.2847), rel=1e-4)
