@@ -36,7 +36,7 @@ class Pair(NamedTuple):
         difference: mean score of the first minus the second, over what takes part.
         delta: Cliff's δ, from -1 (the first is always worse) to 1.
         p: two-sided p of this test alone; None without one.
-        smallest: the smallest p that so many seeds can give.
+        smallest: the smallest p that so many seeds can give, less pairs without a difference.
         adjusted: p after Holm's correction over all tests of the comparison.
     """
 
@@ -107,7 +107,7 @@ def compare(first: str, second: str, scores: Mapping[str, Scores], *, paired: bo
     shared = sorted(set(scores[first]) & set(scores[second])) if paired else []
     if len(shared) >= MIN_SEEDS:
         x, y = (np.array([scores[arm][seed] for seed in shared]) for arm in (first, second))
-        test, p, smallest = WILCOXON, paired_p(x, y), 2 / 2 ** len(shared)
+        test, p, smallest = WILCOXON, paired_p(x, y), min(1.0, 2 / 2 ** len(_unequal(x, y)))
     else:
         x, y = (np.array(list(scores[arm].values()), dtype=float) for arm in (first, second))
         if min(len(x), len(y)) < MIN_SEEDS:
@@ -124,14 +124,18 @@ def compare(first: str, second: str, scores: Mapping[str, Scores], *, paired: bo
 
 def paired_p(x: ArrayLike, y: ArrayLike) -> float:
     """Two-sided p of Wilcoxon's signed-rank test; pairs without a difference are left out."""
-    differences = np.round(np.subtract(x, y), DECIMALS)
-    differences = differences[differences != 0]
+    differences = _unequal(x, y)
     if not len(differences):
         return 1.0
     if 2 ** len(differences) > MAX_PERMUTATIONS:
         return float(stats.wilcoxon(differences).pvalue)
     ranks = np.sign(differences) * stats.rankdata(np.abs(differences))
     return _permute((ranks,), "samples")
+
+
+def _unequal(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+    differences = np.round(np.subtract(x, y), DECIMALS)
+    return differences[differences != 0]
 
 
 def unpaired_p(x: ArrayLike, y: ArrayLike) -> float:

@@ -55,7 +55,7 @@ def test_equal_arms_have_no_difference():
     scores = {name: arm(0.5, 0.6, 0.7, 0.8, 0.9, 0.95) for name in ("a", "b", "c")}
     for pair in compare_pairs(scores):
         assert (pair.difference, pair.delta, pair.p, pair.adjusted) == (0, 0, 1, 1)
-        assert pair.verdict == "not significant"
+        assert pair.verdict == "smallest possible p is 1"
     ranking = rank_arms(scores)
     assert ranking.ranks == (2, 2, 2)
     assert (ranking.statistic, ranking.p) == (0, 1)
@@ -91,6 +91,12 @@ def test_few_seeds_say_what_they_can_tell(count, paired, smallest, verdict):
     assert pair.p == pair.smallest == (None if smallest is None else pytest.approx(smallest))
     assert pair.verdict == verdict
     assert pair.delta == 1
+
+
+def test_pairs_without_a_difference_leave_a_larger_smallest_p():
+    scores = {"a": arm(1, 2, 3, 4, 5, 6), "b": arm(0, 1, 2, 3, 4, 6)}
+    pair = compare("a", "b", scores, paired=True)
+    assert pair.p == pair.smallest == pytest.approx(2 / 2**5)
 
 
 def test_a_missing_run_leaves_the_shared_seeds():
