@@ -18,10 +18,10 @@ from benchmarks.comparison.arms import SEARCHES, kind_of_arm
 from benchmarks.comparison.collect import record_of
 from benchmarks.comparison.earlier import reported
 from benchmarks.comparison.facts import data_flags, fixed_facts, frame_flags
-from benchmarks.comparison.one_run import Run, device_kind, run_folder
+from benchmarks.comparison.one_run import APART, Run, device_kind, run_folder
 from benchmarks.comparison.options import Options
 from benchmarks.comparison.plan import Plan, fit, planned
-from benchmarks.comparison.records import RANDOM_AVERAGE, SEARCH, RunRecord
+from benchmarks.comparison.records import ONE_ARCHITECTURE, RANDOM_AVERAGE, SEARCH, RunRecord
 from benchmarks.comparison.tasks import Calibration, Execution
 from benchmarks.comparison.work import Cost, Sizes
 from generalNAS_tools.runs.command import run_command
@@ -110,10 +110,11 @@ def add_arms(plan: Plan, names: Sequence[str], options: Options, *, sizes: Sizes
         state = read_state(task.folder)
         if "device" in state:  # a task that broke off may not know it
             plan.check(**{"kind of device": state["device"]})
-        arm, name = {"kind": task.run.kind, "flags": {}}, task.run.arm
+        name, kind = task.run.arm, task.run.kind
+        arm = {"kind": kind, "flags": {**APART} if kind == ONE_ARCHITECTURE else {}}
         if state.get("status") != "done":
             arm["reason"] = f"calibration: {state.get('reason', 'it left no result')}"
-        elif task.run.kind == SEARCH:
+        elif kind == SEARCH:
             costs = {kind: Cost(*values) for kind, values in state["costs"].items()}
             shape = fit(
                 SEARCHES[name],

@@ -21,6 +21,8 @@ from generalNAS_tools.workers.processes import SAVE, Processes, command_line
 from generalNAS_tools.workers.tasks import read_state, write_state
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
 
+APART = {"draw": 1}
+"""What a plan says of an architecture that is none of the random average's, which are draw 0."""
 _ARCHITECTURES_SEED = 0x5EED
 
 
@@ -36,7 +38,7 @@ class Run:
     Attributes:
         arm, kind, seed: as in a `RunRecord`.
         folder: of everything it writes.
-        flags: of the search, from the plan.
+        flags: of the search, or the draw of the one architecture, from the plan.
         data: flags of data, batches and network that all scripts take.
         frame: flags of the network's frame, which baselines don't take.
         more: what the user added, by "search", "final", "baseline".
@@ -131,7 +133,9 @@ def execute(run: Run, processes: Processes, device: str = "auto") -> dict[str, A
         return write_state(run.folder, {"status": "failed", "reason": reason, "steps": done})
     if run.kind not in (SEARCH, BASELINE) and not run.genotype.exists():
         number = run.seed if run.kind == RANDOM_AVERAGE else 0
-        drawn = distinct_genotypes(np.random.default_rng(_ARCHITECTURES_SEED), number + 1)
+        # Older plans name no draw: there it is the first of the random architectures.
+        rng = np.random.default_rng([_ARCHITECTURES_SEED, run.flags.get("draw", 0)])
+        drawn = distinct_genotypes(rng, number + 1)
         write_genotype(run.genotype, drawn[number])
     for step in steps(run, device):
         if done.get(step.name, {}).get("status") == "done" and step.result.exists():

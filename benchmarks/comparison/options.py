@@ -22,7 +22,7 @@ class ComparisonOptions:
         str,
         ",".join([*SEARCHES, RANDOM_AVERAGE, ONE_ARCHITECTURE]),
         f"searches; {RANDOM_AVERAGE} (random architectures, trained, not searched); "
-        f"{ONE_ARCHITECTURE} (the first of these with every seed)",
+        f"{ONE_ARCHITECTURE} (another one, with every seed)",
     )
     baselines: str = flag(str, "", f"published networks: {', '.join(BASELINES)}")
     seeds: int = flag(whole(1), 5, "runs of every arm, with the seeds 0, 1, 2 ...")

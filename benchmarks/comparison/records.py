@@ -7,7 +7,7 @@ from pathlib import Path
 SEARCH, BASELINE = "search", "baseline"
 RANDOM_AVERAGE, ONE_ARCHITECTURE = "random_average", "one_architecture"
 """Arms of their own kind, trained but not searched: random architectures, each with another seed;
-the first of these with every seed."""
+another one with every seed."""
 KINDS = (SEARCH, BASELINE, RANDOM_AVERAGE, ONE_ARCHITECTURE)
 
 

@@ -6,6 +6,7 @@ from unittest import mock
 
 import pytest
 
+from generalNAS_tools.files.genotype_files import read_genotype
 from generalNAS_tools.runs.run_files import RunFiles
 from tests.benchmarks.comparison.comparisons import compare
 from tests.scripts.runs import Toy
@@ -40,6 +41,19 @@ def test_an_edited_plan_is_followed(toy, tmp_path):
     _, lines = compare(toy, tmp_path, methods="darts", seeds=1)
     (search,) = words(lines, "train_genomicDARTS.py")
     assert "--epochs=1" in search
+
+
+def test_an_older_plan_keeps_its_one_architecture(toy, tmp_path):
+    flags = {"methods": "random_average,one_architecture", "seeds": 1}
+    compare(toy, tmp_path, **flags, plan_only=True)
+    path = tmp_path / "plan.json"
+    plan = json.loads(path.read_text())
+    plan["arms"]["one_architecture"]["flags"] = {}
+    path.write_text(json.dumps(plan))
+    records, _ = compare(toy, tmp_path, **flags)
+    first, one = (read_genotype(record.genotype) for record in records)
+    assert first == one
+    assert json.loads(path.read_text()) == plan
 
 
 def test_runs_whose_folders_are_gone_are_not_run_again(toy, tmp_path):

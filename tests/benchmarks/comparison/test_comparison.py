@@ -108,7 +108,9 @@ def test_random_architectures_are_drawn_apart(done):
     _, records, _ = done
     drawn = genotypes(records, "random_average")
     assert drawn[0] != drawn[1]
-    assert genotypes(records, "one_architecture") == [drawn[0]] * 2
+    one, again = genotypes(records, "one_architecture")
+    assert one == again
+    assert one not in drawn
 
 
 def genotypes(records, arm):
@@ -117,12 +119,9 @@ def genotypes(records, arm):
 
 def test_one_architecture_differs_by_its_seed_alone(done):
     _, records, _ = done
-    first, again, other = (
-        next(r for r in records if (r.arm, r.seed) == run)
-        for run in (("random_average", 0), ("one_architecture", 0), ("one_architecture", 1))
-    )
-    assert first.test_auprc == again.test_auprc != other.test_auprc
-    assert again.parameters == other.parameters
+    first, other = (r for r in records if r.arm == "one_architecture")
+    assert first.test_auprc != other.test_auprc
+    assert first.parameters == other.parameters
 
 
 def test_the_plan_gives_all_searches_the_budget(done):
