@@ -22,7 +22,7 @@ from tests.toy_bundle import write_toy_bundle
 SEARCH = "train_genomicDARTS.py"
 FINAL = "generalNAS_tools/train_finalArchitecture.py"
 TEST = "generalNAS_tools/test_finalArchitecture.py"
-SEQ_SIZE = 24
+SEQ_SIZE = 16
 
 GENOTYPE = Genotype.of(
     normal=[("max_pool_5", 0), ("skip_connect", 1), ("sep_conv_9", 0), ("skip_connect", 2)] * 2,

@@ -4,7 +4,7 @@ import csv
 import shlex
 from pathlib import Path
 
-from tests.scripts.runs import result
+from tests.scripts.runs import SEQ_SIZE, result
 
 RANDOM = "train_genomicRandom.py"
 HYPERBAND = "train_genomicHyperbandNAS.py"
@@ -35,7 +35,7 @@ SEED_COMMANDS = {
 --num_init_archs=108 --num_ops=7 --task='TF_bindings' --save='osp_1' \
 --save_dir=results/osp_search""",
 }
-SMALL = {"num_steps": 1, "seq_size": 24, "batch_size": 8}
+SMALL = {"num_steps": 1, "seq_size": SEQ_SIZE, "batch_size": 8}
 
 
 def seed_command(script, toy, **budgets):

@@ -20,6 +20,7 @@ from generalNAS_tools.search_space.genotypes import parse_genotype
 from opendomain_utils.archive import Archive
 from tests.scripts.runs import (
     FINAL,
+    SEQ_SIZE,
     TEST,
     history_length,
     log_of,
@@ -38,7 +39,8 @@ COMMAND = """python train_genomicBONAS.py --num_steps=2000 --seq_size=1000  \
 --train_supernet_epochs=15 --iterations=2 --gcn_epochs=100 --sample_method='ea' \
 --task='TF_bindings' --save='bonas_1' --save_dir=results/bonas_search"""
 BUDGET = {
-    "--num_steps": "2", "--seq_size": "24", "--super_batch_size": "8", "--sub_batch_size": "12",
+    "--num_steps": "2", "--seq_size": f"{SEQ_SIZE}",
+    "--super_batch_size": "8", "--sub_batch_size": "12",
     "--generate_num": "50", "--bo_sample_num": "3", "--epochs": "2", "--train_supernet_epochs": "1",
     "--gcn_epochs": "5",
 }  # fmt: skip

@@ -161,7 +161,7 @@ def test_wrong_models(toy, trained, tmp_path, monkeypatch):
     refused(TEST, toy.test(report, tmp_path / "missing"), "missing: no such file")
     refused(TEST, toy.test(report, tmp_path), "no such file")
     for change in (
-        {"options": {"seq_size": 24}},
+        {"options": {"seq_size": SEQ_SIZE}},
         {"options": {**load_weights(model)["options"], "init_channels": "2"}},
         {"options": {**load_weights(model)["options"], "init_channels": 4}},
         {"options": [1]},
@@ -171,9 +171,9 @@ def test_wrong_models(toy, trained, tmp_path, monkeypatch):
     ):
         torch.save(load_weights(model) | change, path)
         refused(TEST, toy.test(report, path), path)
-    refused(TEST, toy.test(report, model, seq_size=30), "--seq_size", "30", "24")
+    refused(TEST, toy.test(report, model, seq_size=30), "--seq_size", "30", f"{SEQ_SIZE}")
     longer = write_v5(tmp_path / "longer.mat", "test", *toy_arrays(9, SEQ_SIZE + 4, 5))
-    refused(TEST, toy.test(report, model, test_directory=longer), longer, "28", "24")
+    refused(TEST, toy.test(report, model, test_directory=longer), longer, f"{SEQ_SIZE + 4}", f"{SEQ_SIZE}")
     assert not report.exists()
     assert not (tmp_path / "exploded").exists()
 
