@@ -191,7 +191,7 @@ def _write_index(pysam: Any, path: str, *, compressed: bool) -> bool:
             counts = Counter(line.split()[0] for line in file if line.startswith(b">"))
         name, count = counts.most_common(1)[0]
         if count > 1:
-            raise ValueError(f"{path}: {count} sequences are called {name[1:].decode()}")
+            raise ValueError(f"{path}: {count} sequences are called {name[1:].decode()!r}")
     return True
 
 

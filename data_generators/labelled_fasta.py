@@ -119,9 +119,13 @@ def _split_of(codes: Codes, options: FastaOptions) -> str:
 
 def _read_labels(path: str) -> tuple[list[str], dict[str, NDArray[np.bool_]]]:
     """Names of the targets, and labels by sequence, of a table with a header."""
-    rows = [line.split("\t") for line in read_lines(path, "a table of labels", ())]
+    lines = read_lines(path, "a table of labels", ())
+    rows = [line.split("\t") for line in lines]
     if len(rows) < 2 or len(rows[0]) < 2:
-        raise ValueError(f"{path}: expected a header (name, targets) and rows, tab-separated")
+        raise ValueError(
+            f"{path}: begins with {''.join(lines[:1])!r}; expected a header (name, targets) and "
+            "rows, tab-separated"
+        )
     targets, labels = rows[0][1:], {}
     for target in targets:
         if not target.strip() or targets.count(target) > 1:

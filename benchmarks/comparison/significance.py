@@ -55,6 +55,8 @@ class Pair(NamedTuple):
         """What may be said about the difference."""
         if self.adjusted is None or self.smallest is None:
             return f"fewer than {MIN_SEEDS} seeds"
+        if self.smallest == 1:
+            return "no difference"
         if self.smallest > LEVEL:
             return f"smallest possible p is {self.smallest:.4g}"
         if self.adjusted <= LEVEL:

@@ -41,7 +41,7 @@ class CudaGraph:
         """Works some times, then captures the work, which this doesn't do; gives its results."""
         gc.collect()  # networks and graphs of stages that are over
         with torch.cuda.device(self._device):
-            main, side = torch.cuda.current_stream(), _side_stream()
+            main, side = torch.cuda.current_stream(), _side_stream(self._device)
             side.wait_stream(main)
             with torch.cuda.stream(side):
                 for _ in range(_WARM_UP):
@@ -68,9 +68,9 @@ class CudaGraph:
 
 
 @functools.cache
-def _side_stream() -> torch.cuda.Stream:
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
     """One for all captures: cuBLAS keeps a workspace for each stream that it has ever seen."""
-    return torch.cuda.Stream()
+    return torch.cuda.Stream(device)
 
 
 class _Off:

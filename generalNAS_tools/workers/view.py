@@ -65,6 +65,8 @@ class View:
 
 
 def _position(task: Task) -> str:
-    step = read_state(task.folder).get("reason", "")
-    epochs = len(read_history(task.folder / step))
-    return f"{task.name} {step} epoch {epochs + 1}"
+    try:
+        step = read_state(task.folder).get("reason", "")
+        return f"{task.name} {step} epoch {len(read_history(task.folder / step)) + 1}"
+    except ValueError:  # a damaged file, of which whoever needs it will tell
+        return task.name

@@ -294,7 +294,7 @@ def test_bad_options_are_one_line(own, more, message):
             b">chr4\nAC\nACGT\nAC\n",
             "genome.fa: can't be indexed; a sequence's lines differ in length",
         ),
-        (b">chr4\nAC\n>chr5\nAC\n>chr4 x\nGG\n", "genome.fa: 2 sequences are called chr4"),
+        (b">chr4\nAC\n>chr5\nAC\n>chr4 x\nGG\n", "genome.fa: 2 sequences are called 'chr4'"),
     ],
 )
 def test_bad_genomes_are_one_line(own, data, message):

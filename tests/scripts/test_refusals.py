@@ -173,7 +173,13 @@ def test_wrong_models(toy, trained, tmp_path, monkeypatch):
         refused(TEST, toy.test(report, path), path)
     refused(TEST, toy.test(report, model, seq_size=30), "--seq_size", "30", f"{SEQ_SIZE}")
     longer = write_v5(tmp_path / "longer.mat", "test", *toy_arrays(9, SEQ_SIZE + 4, 5))
-    refused(TEST, toy.test(report, model, test_directory=longer), longer, f"{SEQ_SIZE + 4}", f"{SEQ_SIZE}")
+    refused(
+        TEST,
+        toy.test(report, model, test_directory=longer),
+        longer,
+        f"{SEQ_SIZE + 4}",
+        f"{SEQ_SIZE}",
+    )
     assert not report.exists()
     assert not (tmp_path / "exploded").exists()
 

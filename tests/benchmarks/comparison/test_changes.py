@@ -101,14 +101,14 @@ def test_other_code_or_devices_are_refused_by_name(toy, tmp_path, what):
 
 
 def test_a_failing_arm_leaves_the_rest_standing(toy, tmp_path):
-    flags = {"search_flags": "--arch_lr=0.001", "methods": "darts,random,random_average"}
+    flags = {"search_flags": "--arch_weight_decay=0.001", "methods": "darts,random,random_average"}
     records, _ = compare(toy, tmp_path, **flags, seeds=1)
     states = {record.arm: (record.status, record.reason) for record in records}
     assert states["darts"][0] == states["random_average"][0] == "done"
     status, reason = states["random"]
     assert status == "failed"
     assert "calibration" in reason
-    assert "--arch_lr" in reason
+    assert "--arch_weight_decay" in reason
 
 
 def test_a_calibration_that_breaks_off_leaves_the_rest_standing(toy, tmp_path):
