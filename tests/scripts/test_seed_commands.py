@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from generalNAS_tools.files.genotype_files import read_genotype
-from tests.scripts.runs import FINAL, ROOT, SEARCH, TEST, history_length, run_here
+from tests.scripts.runs import FINAL, ROOT, SEARCH, SEQ_SIZE, TEST, history_length, run_here
 
 DARTS = """python train_genomicDARTS.py --num_steps=2000 --seq_size=1000 --batch_size=64 \
 --train_directory='/home/ascheppa/deepsea/train.mat' \
@@ -33,7 +33,7 @@ RATE = """python test_finalArchitecture.py --seq_size=1000 --batch_size=100 \
 --test_directory='/home/ascheppa/deepsea/test.mat' --dropouth=0.05 --dropoutx=0.1 --rhn_lr=8 \
 --task='TF_bindings' --save_dir=darts_test --save='darts_test_1' \
 --model='/home/ascheppa/GenomNet_MA/generalNAS_tools/darts_finalArchs/darts_arch_1.pth'"""
-BUDGET = {"--num_steps": "2", "--seq_size": "24", "--batch_size": "8", "--epochs": "2"}
+BUDGET = {"--num_steps": "2", "--seq_size": f"{SEQ_SIZE}", "--batch_size": "8", "--epochs": "2"}
 SMALL = ["--init_channels=2", "--layers=2"]
 
 
