@@ -90,11 +90,11 @@ def load_model(
             lambda: build_baseline(state["baseline"], **sizes), state.get("weights"), path
         )
         network = unroll_lstm(network) if plain else network
+        targets = stored_targets(state, sizes["num_targets"], path)
     else:
-        network, genotype, options, *_ = final_model(state, path)
+        network, genotype, options, _, targets = final_model(state, path)
         if plain:
             network = take_weights(PlainFinalNetwork(genotype, options), network)
         sizes = {"seq_size": options.seq_size, "num_targets": options.num_targets}
-    targets = stored_targets(state, sizes["num_targets"], path)
     model = TrainedModel(network, **sizes, targets=targets, probabilities=probabilities)
     return model.to(pick_device(device)).eval().requires_grad_(False)

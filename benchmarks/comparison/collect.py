@@ -16,9 +16,8 @@ from benchmarks.comparison.records import BASELINE, SEARCH, RunRecord
 from generalNAS_tools.files.atomic_files import reading
 from generalNAS_tools.training.metrics import DEEPSEA_CATEGORIES, DEEPSEA_TARGETS
 from generalNAS_tools.workers.processes import SAVE
-from generalNAS_tools.workers.tasks import read_history, read_state
+from generalNAS_tools.workers.tasks import HISTORY, read_history, read_state
 
-_HISTORY = f"history-{SAVE}.csv"
 _MEASURED = ("parameters", "multiply_adds", "inference_seconds")
 
 
@@ -73,7 +72,7 @@ def search_seconds(folder: Path, state: Mapping[str, Any]) -> float:
 
 def _tested(run: Run) -> dict[str, Any]:
     """Fields of a run that is done."""
-    measures, history = run.folder / "measure" / "measured.json", run.final / _HISTORY
+    measures, history = run.folder / "measure" / "measured.json", run.final / HISTORY
     with reading(measures, "the measures of a network"):
         measured = json.loads(measures.read_text(encoding="utf-8"))
         sizes = {name: measured[name] for name in _MEASURED}
@@ -117,7 +116,7 @@ def _anytime(folder: Path) -> tuple[tuple[float, float], ...]:
     """(device-seconds, best validation AUPRC so far) whenever something was validated."""
     rows, entries = read_history(folder), read_archive(folder)
     clock = list(accumulate(float(row["seconds"]) for row in rows))
-    with reading(folder / _HISTORY, "a history"):
+    with reading(folder / HISTORY, "a history"):
         points = _scored_later(entries, rows, clock) or [
             (seconds, float(row["valid_auprc"]))
             for seconds, row in zip(clock, rows, strict=True)

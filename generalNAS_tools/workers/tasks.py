@@ -10,6 +10,8 @@ from generalNAS_tools.workers.processes import SAVE, Processes
 
 FINISHED = {"done", "diverged"}
 """What the same command doesn't try again: the same numbers would diverge again."""
+HISTORY = f"history-{SAVE}.csv"
+"""Of every run that a task starts."""
 
 
 class Task(Protocol):
@@ -53,7 +55,7 @@ def read_history(folder: Path) -> list[dict[str, str]]:
     Raises:
         ValueError: the file is damaged.
     """
-    path = folder / f"history-{SAVE}.csv"
+    path = folder / HISTORY
     if not path.exists():
         return []
     with reading(path, "a history"), path.open(encoding="utf-8", newline="") as file:

@@ -66,7 +66,8 @@ def main():
         stack.enter_context(no_dropout())
         if "trouble" in task:
             stack.enter_context(in_trouble(task))
-            stack.enter_context(patient_end() if task["trouble"] in FAULTS else no_dropout())
+            if task["trouble"] in FAULTS:
+                stack.enter_context(patient_end())
         for script, line in task["runs"]:
             sys.argv = [script, *line]
             with double_precision():
