@@ -7,6 +7,7 @@ Activations are rows, see `convolutions`. Dimension letters: B batch, C channels
 """
 
 from collections.abc import Sequence
+from math import gcd
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from generalNAS_tools.networks.cnn.operations import (
     folds,
     is_small,
     join,
+    split,
 )
 from generalNAS_tools.networks.cnn.pointwise import fold_norm, pointwise, pointwise_into
 
@@ -30,6 +32,7 @@ class BatchedPart(nn.Module):
     Attributes:
         conv: (n · C, 1 or C, k); absent for a separable part of kernel 1.
         pointwise: (n · C, C, 1), of a separable part.
+        step: of a sequence's positions only every step-th is read.
         norm: BatchNorm over n · C channels; its `momentum` is read at every pass.
     """
 
@@ -37,7 +40,9 @@ class BatchedPart(nn.Module):
         self, part: Part, operations: int, channels: int, *, stride: int, affine: bool = False
     ) -> None:
         super().__init__()
-        self.part, self.channels, self.stride = part, channels, stride
+        self.part, self.channels = part, channels
+        self.step = stride if part.kernel == 1 else gcd(stride, part.dilation)
+        self.stride, self.dilation = stride // self.step, part.dilation // self.step
         width = operations * channels
         if part.kernel > 1:
             self.conv = _uniform(width, 1 if part.separable else channels, part.kernel)
@@ -56,8 +61,8 @@ class BatchedPart(nn.Module):
         """Convolution and BatchNorm of the chosen operations.
 
         Args:
-            x: rectified, (B, L, n, C); for a full convolution what all share, (B, L, 1, C),
-                before the ReLU.
+            x: every `step`-th position, rectified, (B, L, n, C); for a full convolution what all
+                share, (B, L, 1, C), before the ReLU.
             chosen: positions of the n operations in the batch.
             scale: (n, C), in place of the BatchNorm's own.
             rectify: whether a ReLU follows.
@@ -105,8 +110,9 @@ class BatchedPart(nn.Module):
         return [tensor.detach()[rows] for tensor in tensors]
 
     def kernels(self, chosen: Sequence[int], size: int) -> Tensor:
-        """The separable part's first half, (n · C, 1, size), with zeros at both ends."""
+        """The separable part's first half, (n, C, size), with zeros at both ends."""
         weight, ends = self._take(self.conv, chosen), (size - self.part.kernel) // 2
+        weight = weight.view(len(chosen), self.channels, -1)
         return functional.pad(weight, (ends, ends)) if ends else weight
 
     def matrices(self, chosen: Sequence[int]) -> Tensor:
@@ -199,17 +205,16 @@ def _fold(
     x, weight = _depthwise(batches, x), join([part.matrices(some) for part, some in batches])
     sizes, norms = [len(some) for _, some in batches], [part.norm for part, _ in batches]
     if not norms[0].training:
-        scales = scale.split(sizes) if scale is not None else [None] * len(sizes)
+        scales = split(scale, sizes) if scale is not None else [None] * len(sizes)
         both = zip(batches, scales, strict=True)
         affine = [part.running_affine(some, own) for (part, some), own in both]
         factor, bias = (join(own) for own in zip(*affine, strict=True))
         return x, weight * factor.unsqueeze(2), bias
     shift = None
     if norms[0].affine:
-        scale = join([norm.weight for norm in norms]).view(weight.shape[:2])
-        shift = join([norm.bias for norm in norms]).view(weight.shape[:2])
+        scale, shift = (own.view(weight.shape[:2]) for own in (norms[0].weight, norms[0].bias))
     folded = fold_norm(x, weight, scale, shift=shift, eps=norms[0].eps)
-    statistics = folded.mean.split(sizes), folded.var.split(sizes)
+    statistics = split(folded.mean, sizes), split(folded.var, sizes)
     for (part, some), mean, var in zip(batches, *statistics, strict=True):
         part.track(mean, var, x.shape[0] * x.shape[1], some)
     return folded.d, folded.weight, folded.bias
@@ -220,9 +225,9 @@ def _depthwise(batches: Sequence[Batch], x: Tensor) -> Tensor:
     first = batches[0].part
     kernel = max(part.part.kernel for part, _ in batches)
     if kernel == 1:
-        return x[:, :: first.stride].clone(memory_format=torch.contiguous_format)
-    weight = join([part.kernels(some, kernel) for part, some in batches])
-    return depthwise(x, weight, stride=first.stride, dilation=first.part.dilation)
+        return x.clone(memory_format=torch.contiguous_format)
+    weight = join([part.kernels(some, kernel) for part, some in batches]).flatten(0, 1)
+    return depthwise(x, weight.unsqueeze(1), stride=first.stride, dilation=first.dilation)
 
 
 def _uniform(outputs: int, inputs: int, kernel: int) -> nn.Parameter:

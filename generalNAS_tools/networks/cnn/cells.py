@@ -226,9 +226,10 @@ class FinalCell(nn.Module):
             return pool(name, x, self.shape.stride_from(state))
         if rectified is None or self._is_identity(name, state):
             return x
-        *first, last = self._modules_of(number)
+        *first, last = parts = self._modules_of(number)
         levels = [[Batch(part, [0])] for part in first]
-        return last(run_parts(levels, rectified.unsqueeze(2)), [0]).squeeze(2)
+        read = rectified[:, :: parts[0].step].unsqueeze(2)
+        return last(run_parts(levels, read), [0]).squeeze(2)
 
     def _modules_of(self, number: int) -> list[BatchedPart]:
         parts = cast(nn.ModuleList, self.operations[number])

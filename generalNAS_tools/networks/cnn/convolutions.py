@@ -64,8 +64,8 @@ class RowConv(nn.Conv1d):
 def depthwise(x: Tensor, weight: Tensor, *, stride: int, dilation: int) -> Tensor:
     """Depthwise convolution with an odd kernel, padded to ceil(L / stride).
 
-    Dilation never reaches the kernel, which is slow with it: with a stride that is a multiple of
-    it only every dilation-th position counts; else neighbouring positions become channels.
+    Dilation never reaches the kernel, which is slow with it: neighbouring positions become
+    channels.
 
     Args:
         x: (B, L, n, C).
@@ -80,10 +80,9 @@ def depthwise(x: Tensor, weight: Tensor, *, stride: int, dilation: int) -> Tenso
     if x.dtype == torch.bfloat16 and x.device.type == "cpu" and len(weight) <= _STUCK_CHANNELS:
         return depthwise(x.float(), weight, stride=stride, dilation=dilation).to(x.dtype)
     weight = weight.to(x.dtype)
-    if stride % dilation == 0:
-        x = x[:, ::dilation].contiguous()
-        return _Depthwise.apply(x.flatten(2), weight, stride // dilation).unflatten(2, shape)
     x = x.flatten(2)
+    if dilation == 1:
+        return _Depthwise.apply(x.contiguous(), weight, stride).unflatten(2, shape)
     if length % dilation:
         x = functional.pad(x, (0, 0, 0, -length % dilation))
     folded = x.reshape(batch, -1, dilation * x.shape[2])

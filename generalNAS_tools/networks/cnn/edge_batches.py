@@ -32,6 +32,7 @@ from generalNAS_tools.networks.cnn.operations import (
     folds,
     is_small,
     join,
+    join_lists,
     pool,
 )
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES, BoolArray
@@ -89,7 +90,7 @@ class OutgoingEdges(nn.Module):
         terms: list[list[Tensor]] = [[] for _ in self.edges]
         biases: list[list[Tensor]] = [[] for _ in self.edges]
         shared = functional.relu(x).unsqueeze(2)
-        repeated: dict[int, Tensor] = {}
+        repeated: dict[tuple[int, int], Tensor] = {}
         for names in _ROUNDS if is_small(shared) else zip(self.batches):
             some = [name for name in names if name in self.batches and chosen[name]]
             if not some:
@@ -101,12 +102,14 @@ class OutgoingEdges(nn.Module):
             ]
             part, positions = last[0]
             places = [[self.members[name][i] for i in chosen[name]] for name in some]
-            slots = [slot for own in places for slot in own]
+            slots = join_lists(places)
             scale, inputs = self._scale(some, places, mixing, x.shape[2]), shared
             if part.part.separable:
-                if (count := len(slots)) not in repeated:
-                    repeated[count] = shared.expand(-1, -1, count, -1).contiguous()
-                inputs = repeated[count]
+                count, step = len(slots), [*first, last][0][0].part.step
+                if (count, step) not in repeated:
+                    read = shared[:, ::step].expand(-1, -1, count, -1)
+                    repeated[count, step] = read.contiguous()
+                inputs = repeated[count, step]
             y = run_parts(first, inputs)
             if part.part.separable and folds(x):
                 totals, rows = add_into(totals, last, y, slots, scale)

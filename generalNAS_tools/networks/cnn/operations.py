@@ -5,6 +5,7 @@ length (bp), W all channels of a row.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -102,9 +103,30 @@ def is_small(x: Tensor) -> bool:
     return folds(x) and x[:, :, 0].numel() <= _SMALL
 
 
-def join(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors one after the other; a single one as it is, without a copy."""
-    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
+def join(batches: Sequence[Tensor]) -> Tensor:
+    """What several batches of operations have, (n, …) each, as one; a single one without a copy.
+
+    Of equally many each the first of every batch stand first, then the second: those of one edge
+    are neighbours.
+    """
+    if len(batches) == 1:
+        return batches[0]
+    if len({len(batch) for batch in batches}) == 1:
+        return torch.stack(list(batches), 1).flatten(0, 1)
+    return torch.cat(list(batches))
+
+
+def join_lists(batches: Sequence[Sequence[int]]) -> list[int]:
+    """`join` of lists."""
+    equal = len({len(batch) for batch in batches}) == 1
+    return list(chain.from_iterable(zip(*batches, strict=True) if equal else batches))
+
+
+def split(joined: Tensor, sizes: Sequence[int]) -> Sequence[Tensor]:
+    """The inverse of `join`, given how many operations each batch has."""
+    if len(set(sizes)) == 1:
+        return joined.unflatten(0, (-1, len(sizes))).unbind(1)
+    return joined.split(list(sizes))
 
 
 class ReLUConvBN(nn.Module):

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.autograd import Function
 
 from generalNAS_tools.networks.cnn.convolutions import convolve
-from generalNAS_tools.networks.cnn.operations import is_small
 
-_FEW_COLUMNS = 32
+_COLUMNS = 16
+"""Matrices of fewer take a CPU about as long."""
 _threshold = torch.ops.aten.threshold_backward.grad_input
 
 
@@ -73,6 +73,8 @@ def pointwise(
 
 def pointwise_into(total: Tensor, d: Tensor, weight: Tensor, slots: Sequence[int]) -> Tensor:
     """Adds a 1×1 convolution per operation to slots of an accumulator, in place.
+
+    Fastest where the slots stand in order, each as often as every other.
 
     Args:
         total: (slots, R · C), changed and returned.
@@ -153,12 +155,9 @@ class _Pointwise(Function):
 
 
 def _pointwise(d: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if _side_by_side(d) and is_small(d):
-        y = _rows(d) @ torch.block_diag(*weight).t()
-        return (y if bias is None else y.add_(bias.flatten())).view_as(d)
     if d.device.type != "cpu" or d.dtype == torch.float64:
         y = torch.empty_like(d)
-        torch.bmm(_batches(d), weight.mT, out=_batches(y))
+        torch.bmm(_matrices(d), weight.mT, out=_matrices(y))
         return y if bias is None else y.add_(bias)
     flat = None if bias is None else bias.flatten()
     y = convolve(d.flatten(2), weight.reshape(-1, weight.shape[2], 1), flat, groups=len(weight))
@@ -173,75 +172,100 @@ class _PointwiseInto(Function):
         ctx.save_for_backward(d, weight)
         ctx.slots = slots
         ctx.mark_dirty(total)
-        matrices, batches = _slots(total, weight.shape[1]), _batches(d)
-        if _side_by_side(d) and is_small(d):
-            y = _rows(d) @ _whole(weight, slots, len(total))
-            matrices += y.view(-1, *matrices.shape[::2]).transpose(0, 1)
-        else:
-            for i, slot in enumerate(slots):
-                matrices[slot].addmm_(batches[i], weight[i].T)
+        if _in_order(slots, len(total)):
+            span = _span(len(total), d)
+            inputs, blocks = _by_slot(d, weight, len(total), span)
+            if span == 1:
+                _slots(total, d, 1).squeeze(2).baddbmm_(inputs, blocks)
+            else:
+                y = torch.bmm(inputs, blocks)
+                _slots(total, d, span).add_(y.view(*y.shape[:2], span, -1))
+            return total
+        matrices, inputs = total.view(len(total), -1, d.shape[3]), _matrices(d)
+        for i, slot in enumerate(slots):
+            matrices[slot].addmm_(inputs[i], weight[i].T)
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         d, weight = ctx.saved_tensors
-        matrices, batches = _slots(grad, weight.shape[1]), _batches(d)
-        if _side_by_side(d) and is_small(d):
-            some = matrices.transpose(0, 1).flatten(1)
-            back = some @ _whole(weight, ctx.slots, len(grad)).t()
-            grad_d = back.view_as(d) if ctx.needs_input_grad[1] else None
-            products = (_rows(d).t() @ some).view(*d.shape[2:], *matrices.shape[::2])
-            return grad, grad_d, products[range(len(weight)), :, ctx.slots].mT, None
-        grads = [matrices[slot] for slot in ctx.slots]
         grad_d = torch.empty_like(d) if ctx.needs_input_grad[1] else None
+        if _in_order(ctx.slots, len(grad)):
+            span = _span(len(grad), d)
+            inputs, blocks = _by_slot(d, weight, len(grad), span)
+            by_slot = _slots(grad, d, span).flatten(2)
+            if grad_d is not None:
+                torch.bmm(by_slot, blocks.mT, out=_by_slot(grad_d, weight, len(grad), span)[0])
+            products = _diagonal_blocks(torch.bmm(inputs.mT, by_slot), span)
+            return grad, grad_d, products.reshape(weight.shape).mT, None
+        matrices, inputs = grad.view(len(grad), -1, d.shape[3]), _matrices(d)
+        grads = [matrices[slot] for slot in ctx.slots]
         if grad_d is not None:
-            for g, w, out in zip(grads, weight, _batches(grad_d), strict=True):
+            for g, w, out in zip(grads, weight, _matrices(grad_d), strict=True):
                 torch.matmul(g, w, out=out)
-        grad_weight = torch.stack([g.mT @ x for g, x in zip(grads, batches, strict=True)])
+        grad_weight = torch.stack([g.mT @ x for g, x in zip(grads, inputs, strict=True)])
         return grad, grad_d, grad_weight, None
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:
     """Σ aᵀ b over the rows of (B, L, n, C), operation by operation: (n, C, C)."""
-    if not _side_by_side(a):
-        return torch.bmm(_batches(a).mT, _batches(b))
-    whole = _rows(a).t() @ _rows(b)
-    return whole.view(*a.shape[2:], *b.shape[2:]).diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+    span = _span(a.shape[2], a)
+    return _diagonal_blocks(torch.bmm(_matrices(a, span).mT, _matrices(b, span)), span)
 
 
 def _add_product(total: Tensor, d: Tensor, weight: Tensor) -> None:
     """Adds d times a matrix (n, C, C), operation by operation, to (B, L, n, C) in place."""
-    if _side_by_side(d):
-        _rows(total).addmm_(_rows(d), torch.block_diag(*weight))
-    else:
-        _batches(total).baddbmm_(_batches(d), weight)
+    span = _span(d.shape[2], d)
+    _matrices(total, span).baddbmm_(_matrices(d, span), _block_diagonals(weight, span))
 
 
-def _side_by_side(rows: Tensor) -> bool:
-    """Whether one product of all n operations is faster than n, though most of it is for nothing.
+def _span(count: int, d: Tensor) -> int:
+    """How many of so many products of d's channels, (B, L, n, C), are best done as one."""
+    most = _COLUMNS // d.shape[3] if d.device.type == "cpu" else 1
+    return max([span for span in range(1, most + 1) if count % span == 0], default=1)
 
-    Of few channels it is: a matrix of 4 columns takes a CPU about as long as one of 16.
+
+def _matrices(x: Tensor, span: int = 1) -> Tensor:
+    """Views (B, L, n, C) as matrices of `span` operations each: (n / span, R, span · C)."""
+    return x.view(-1, x.shape[2] // span, span * x.shape[3]).transpose(0, 1)
+
+
+def _block_diagonals(matrices: Tensor, span: int) -> Tensor:
+    """`span` matrices (n, I, O) each along a diagonal: (n / span, span · I, span · O)."""
+    if span == 1:
+        return matrices
+    count, inputs, outputs = matrices.shape
+    blocks = matrices.new_zeros(count // span, span, inputs, span, outputs)
+    each = matrices.reshape(-1, span, inputs, outputs).permute(0, 2, 3, 1)
+    blocks.diagonal(dim1=1, dim2=3).copy_(each)
+    return blocks.view(-1, span * inputs, span * outputs)
+
+
+def _diagonal_blocks(blocks: Tensor, span: int) -> Tensor:
+    """The inverse of `_block_diagonals`, whatever stands beside the diagonal."""
+    if span == 1:
+        return blocks
+    each = blocks.unflatten(2, (span, -1)).unflatten(1, (span, -1)).diagonal(dim1=1, dim2=3)
+    return each.permute(0, 3, 1, 2).flatten(0, 1)
+
+
+def _in_order(slots: Sequence[int], count: int) -> bool:
+    """Whether all slots are there, in order, each as often as every other."""
+    times = len(slots) // count
+    return list(slots) == [slot for slot in range(count) for _ in range(times)]
+
+
+def _by_slot(d: Tensor, weight: Tensor, count: int, span: int) -> tuple[Tensor, Tensor]:
+    """What makes `span` slots each of `count`, k operations a slot, as factors of one product.
+
+    Returns:
+        Of d (B, L, n, C) a view (slots / span, R, span · k · C), and of the weights
+        (slots / span, span · k · C, span · C).
     """
-    operations, channels = rows.shape[2:]
-    return rows.device.type == "cpu" and operations > 2 and operations * channels <= _FEW_COLUMNS
+    stacked = weight.mT.reshape(count, -1, weight.shape[1])
+    return _matrices(d, span * len(weight) // count), _block_diagonals(stacked, span)
 
 
-def _whole(weight: Tensor, slots: Sequence[int], count: int) -> Tensor:
-    """The matrix (n · C, slots · C) from all operations to what each adds to its slot."""
-    whole = weight.new_zeros(*weight.shape[:2], count, weight.shape[2])
-    whole[range(len(weight)), :, slots] = weight.mT
-    return whole.flatten(2).flatten(0, 1)
-
-
-def _slots(total: Tensor, channels: int) -> Tensor:
-    return total.view(len(total), -1, channels)
-
-
-def _rows(x: Tensor) -> Tensor:
-    """Views (B, L, n, C) as one matrix, (R, n · C)."""
-    return x.view(-1, x.shape[2] * x.shape[3])
-
-
-def _batches(rows: Tensor) -> Tensor:
-    """Views (B, L, n, C) as n matrices: (n, R, C)."""
-    return rows.flatten(0, 1).transpose(0, 1)
+def _slots(total: Tensor, d: Tensor, span: int) -> Tensor:
+    """Views the accumulator (slots, R · C) as (slots / span, R, span, C)."""
+    return total.view(len(total) // span, span, -1, d.shape[3]).transpose(1, 2)

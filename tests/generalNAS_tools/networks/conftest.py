@@ -10,4 +10,4 @@ def folding(request, monkeypatch):
         monkeypatch.setattr(module, "folds", lambda _: request.param != "as on a GPU")
     if request.param != "small":
         monkeypatch.setattr(operations, "_SMALL", 0)
-        monkeypatch.setattr(pointwise, "_FEW_COLUMNS", 0)
+        monkeypatch.setattr(pointwise, "_COLUMNS", 0)
