@@ -125,13 +125,12 @@ class BatchedPart(nn.Module):
         affine = self.norm.running_affine(self._statistics(chosen), flat)
         return [own.view(len(chosen), -1) for own in affine]
 
-    @torch.no_grad()
-    def track(self, mean: Tensor, var: Tensor, rows: int, chosen: Sequence[int]) -> None:
-        """Moves the running statistics towards those of so many rows, (n, C) each."""
+    def track(self, mean: Tensor, var: Tensor, chosen: Sequence[int]) -> None:
+        """Moves the running statistics towards mean and unbiased variance, (n, C) each."""
         statistics = self._statistics(chosen)
         assert self.norm.momentum is not None
         statistics[0].lerp_(mean.flatten(), self.norm.momentum)
-        statistics[1].lerp_(var.flatten() * (rows / max(rows - 1, 1)), self.norm.momentum)
+        statistics[1].lerp_(var.flatten(), self.norm.momentum)
         self._store(statistics, chosen)
 
     def _statistics(self, chosen: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -214,9 +213,12 @@ def _fold(
     if norms[0].affine:
         scale, shift = (own.view(weight.shape[:2]) for own in (norms[0].weight, norms[0].bias))
     folded = fold_norm(x, weight, scale, shift=shift, eps=norms[0].eps)
-    statistics = split(folded.mean, sizes), split(folded.var, sizes)
-    for (part, some), mean, var in zip(batches, *statistics, strict=True):
-        part.track(mean, var, x.shape[0] * x.shape[1], some)
+    with torch.no_grad():
+        rows = x.shape[0] * x.shape[1]
+        moments = folded.mean, folded.var * (rows / max(rows - 1, 1))
+        statistics = (split(own, sizes) for own in moments)
+        for (part, some), mean, var in zip(batches, *statistics, strict=True):
+            part.track(mean, var, some)
     return folded.d, folded.weight, folded.bias
 
 

@@ -17,6 +17,7 @@ Where calls take longer than arithmetic, sep_conv_15 and _9 are one, and so are 
 the state, R = B·L.
 """
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -34,6 +35,7 @@ from generalNAS_tools.networks.cnn.operations import (
     join,
     join_lists,
     pool,
+    repeat,
 )
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.search_space.genotypes import CNN_PRIMITIVES
@@ -85,8 +87,8 @@ class OutgoingEdges(nn.Module):
             Per edge, what its node is to add up, (B, L', C) each, and what it is to add to every
             position, (C,) each.
         """
-        chosen = self._chosen(active)
-        totals = self._mix_unweighted(x, mixing, chosen, skip_dropout)
+        chosen, columns = self._chosen(active), mixing.unbind(1)
+        totals = self._mix_unweighted(x, columns, chosen, skip_dropout)
         terms: list[list[Tensor]] = [[] for _ in self.edges]
         biases: list[list[Tensor]] = [[] for _ in self.edges]
         shared = functional.relu(x).unsqueeze(2)
@@ -103,12 +105,11 @@ class OutgoingEdges(nn.Module):
             part, positions = last[0]
             places = [[self.members[name][i] for i in chosen[name]] for name in some]
             slots = join_lists(places)
-            scale, inputs = self._scale(some, places, mixing, x.shape[2]), shared
+            scale, inputs = self._scale(some, places, columns, x.shape[2]), shared
             if part.part.separable:
                 count, step = len(slots), [*first, last][0][0].part.step
                 if (count, step) not in repeated:
-                    read = shared[:, ::step].expand(-1, -1, count, -1)
-                    repeated[count, step] = read.contiguous()
+                    repeated[count, step] = repeat(shared[:, ::step], count)
                 inputs = repeated[count, step]
             y = run_parts(first, inputs)
             if part.part.separable and folds(x):
@@ -134,10 +135,14 @@ class OutgoingEdges(nn.Module):
         return [tensor for part in self._parts(name) for tensor in part.tensors(position)]
 
     def _mix_unweighted(
-        self, x: Tensor, mixing: Tensor, chosen: dict[str, list[int]], skip_dropout: float
+        self,
+        x: Tensor,
+        columns: Sequence[Tensor],
+        chosen: dict[str, list[int]],
+        skip_dropout: float,
     ) -> Tensor:
         """Pools and identities, one matrix product over them: (E, R · C)."""
-        results, columns = [], []
+        results, weights = [], []
         dropped = skip_dropout if self.training else 0.0
         for name in (*POOLS, IDENTITY):
             if not chosen[name] or name in self.batches or (name == IDENTITY and dropped):
@@ -146,16 +151,16 @@ class OutgoingEdges(nn.Module):
             if name in POOLS:
                 result = self.norms[name](pool(name, x, self.stride))
             results.append(result.flatten())
-            columns.append(mixing[:, CNN_PRIMITIVES.index(name)])
+            weights.append(columns[CNN_PRIMITIVES.index(name)])
         if results:
-            totals = torch.stack(columns, dim=1).to(x.dtype) @ torch.stack(results)
+            totals = torch.stack(weights, dim=1).to(x.dtype) @ torch.stack(results)
         else:
             length = -(-x.shape[1] // self.stride)
             totals = x.new_zeros(len(self.edges), len(x) * length * x.shape[2])
         if chosen[IDENTITY] and self._is_identity(IDENTITY) and dropped:
-            weights = mixing[:, CNN_PRIMITIVES.index(IDENTITY), None].to(x.dtype)
+            own = columns[CNN_PRIMITIVES.index(IDENTITY)].unsqueeze(1).to(x.dtype)
             copies = x.flatten().expand(len(self.edges), -1)
-            totals = totals + weights * functional.dropout(copies, dropped)
+            totals = totals + own * functional.dropout(copies, dropped)
         return totals
 
     def _chosen(self, active: BoolArray) -> dict[str, list[int]]:
@@ -166,12 +171,16 @@ class OutgoingEdges(nn.Module):
         }
 
     def _scale(
-        self, names: list[str], places: list[list[int]], mixing: Tensor, channels: int
+        self,
+        names: list[str],
+        places: list[list[int]],
+        columns: Sequence[Tensor],
+        channels: int,
     ) -> Tensor:
         """The mixing weights of primitives on some slots each, for each channel: (n, C)."""
         weights = []
         for name, slots in zip(names, places, strict=True):
-            column = mixing[:, CNN_PRIMITIVES.index(name)]
+            column = columns[CNN_PRIMITIVES.index(name)]
             whole = len(slots) == len(self.edges)
             weights.append(column if whole else torch.stack([column[slot] for slot in slots]))
         return join(weights).unsqueeze(1).expand(-1, channels)

@@ -6,10 +6,11 @@ length (bp), W all channels of a row.
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn import functional
 
 from generalNAS_tools.networks.cnn.convolutions import RowConv, from_nchw, to_nchw
@@ -120,6 +121,21 @@ def join_lists(batches: Sequence[Sequence[int]]) -> list[int]:
     """`join` of lists."""
     equal = len({len(batch) for batch in batches}) == 1
     return list(chain.from_iterable(zip(*batches, strict=True) if equal else batches))
+
+
+def repeat(x: Tensor, count: int) -> Tensor:
+    """The same for every operation: (B, L, 1, C) → (B, L, n, C), in memory of its own."""
+    return _Repeat.apply(x, count)
+
+
+class _Repeat(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, count: int) -> Tensor:
+        return torch.cat([x] * count, 2)  # faster than a copy of an expanded view
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad.sum(2, keepdim=True), None
 
 
 def split(joined: Tensor, sizes: Sequence[int]) -> Sequence[Tensor]:
