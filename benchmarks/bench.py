@@ -295,10 +295,10 @@ def warm_up(pair: Pair, device: torch.device) -> int:
 
 
 def in_turn(
-    work: Mapping[str, Callable[[], Any]], options: Options, device: torch.device
-) -> dict[str, list[float]]:
+    work: Mapping[Any, Callable[[], Any]], options: Options, device: torch.device
+) -> dict[Any, list[float]]:
     """Seconds of each work, taken in turn, since a shared machine changes its pace."""
-    seconds: dict[str, list[float]] = {name: [] for name in work}
+    seconds: dict[Any, list[float]] = {name: [] for name in work}
     for _ in range(options.measuring.repeats):
         for name, each in work.items():
             seconds[name].append(seconds_of(each, device))

@@ -5,18 +5,18 @@ stages are timed in turn in one process; prints a table and writes it as JSON.
 """
 
 import json
-import statistics
 import sys
 from collections.abc import Callable
+from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.bench import random_batch
+from benchmarks.bench import in_turn, random_batch
 from benchmarks.machine import count_operations
-from benchmarks.settings import Options, seconds_of, write_report
+from benchmarks.settings import Options, write_report
 from darts_tools.alphas import Alphas, EdgeWeights, active_weights, carry_alphas
 from darts_tools.discard_edges import discard_edges
 from darts_tools.stages import drop_primitives
@@ -50,11 +50,12 @@ def main() -> None:
     device = options.set_up()
     batch = random_batch(options, device)
     searches = {method: make_stages(method, options, batch) for method in METHODS}
-    seconds = time_in_turn(searches, options.measuring.repeats, device)
+    work = {(name, i): s.step for name, stages in searches.items() for i, s in enumerate(stages)}
+    seconds = {key: median(taken) for key, taken in in_turn(work, options, device).items()}
     results = {
         method: [
-            row(stage, stages[0], median=median, first=seconds[method][0])
-            for stage, median in zip(stages, seconds[method], strict=True)
+            row(stage, stages[0], seconds=seconds[method, i], first=seconds[method, 0])
+            for i, stage in enumerate(stages)
         ]
         for method, stages in searches.items()
     }
@@ -64,11 +65,11 @@ def main() -> None:
             sys.stdout.write(f"{method:10} stage {number}  {json.dumps(values)}\n")
 
 
-def row(stage: Stage, start: Stage, *, median: float, first: float) -> dict[str, float]:
+def row(stage: Stage, start: Stage, *, seconds: float, first: float) -> dict[str, float]:
     """Seconds of a stage, and its costs as ratios to those of the first one."""
     return {
-        "seconds": round(median, 4),
-        "time ratio": round(median / first, 3),
+        "seconds": round(seconds, 4),
+        "time ratio": round(seconds / first, 3),
         "FLOP ratio": round(stage.flops / start.flops, 3),
         "weights ratio": round(stage.weights / start.weights, 3),
     }
@@ -119,20 +120,6 @@ def step_of(
         return supernet(x, mixing)
 
     return lambda: weight_step(supernet, forward, optimizer, batch=batch, options=loop)
-
-
-def time_in_turn(
-    searches: dict[str, list[Stage]], repeats: int, device: torch.device
-) -> dict[str, list[float]]:
-    """Median seconds of every stage's step; the first round warms up."""
-    seconds: dict[str, list[list[float]]] = {name: [[] for _ in s] for name, s in searches.items()}
-    for repeat in range(repeats + 1):
-        for name, stages in searches.items():
-            for number, stage in enumerate(stages):
-                taken = seconds_of(stage.step, device)
-                if repeat:
-                    seconds[name][number].append(taken)
-    return {name: [statistics.median(s) for s in stages] for name, stages in seconds.items()}
 
 
 if __name__ == "__main__":

@@ -32,11 +32,13 @@ class Predictions(NamedTuple):
         labels: (N, targets).
         probabilities: (N, targets).
         loss: mean cross-entropy.
+        targets: their names, where the test set has some.
     """
 
     labels: NDArray[np.bool_]
     probabilities: NDArray[np.float32]
     loss: float
+    targets: list[str] | None = None
 
 
 def predict_test_set(
@@ -59,6 +61,7 @@ def predict_test_set(
             second half is the first one's reverse complement has both already.
         run: asked whether to stop.
     """
+    names = target_names(split.path, split.num_targets).get("targets")
     doubled = average_strands and is_reverse_complement_doubled(split)
     split.to_device(options.device)
     found, loss = predict(network, forward, split=split, options=options, run=run)
@@ -73,7 +76,7 @@ def predict_test_set(
         found += others
         found /= 2
         loss = (loss + other_loss) / 2
-    return Predictions(labels, found, loss)
+    return Predictions(labels, found, loss, names)
 
 
 def write_test_report(
@@ -82,12 +85,13 @@ def write_test_report(
     """Scores predictions, logs the figures and writes everything, a test's own `config` too."""
     if ranks.number() > 0:
         return
-    labels, probabilities, loss = predictions
+    labels, probabilities, loss, targets = predictions
+    named = {} if targets is None else {"targets": targets}
     metrics = score_predictions(labels, probabilities)
     files.write_array("test_loss", loss)
     files.write_array("labels_test", labels)
     files.write_array("predictions_test", probabilities)
-    files.write_json("metrics_test", {"test_loss": loss, **metrics})
+    files.write_json("metrics_test", {"test_loss": loss, **named, **metrics})
     if config is not None:
         files.write_json("config_test", config)
     log.info("test_loss %.4f\n%s", loss, format_metrics(metrics))

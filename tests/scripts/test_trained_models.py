@@ -40,6 +40,8 @@ def test_a_final_network(named, tmp_path):
     np.testing.assert_allclose(predictions(named, model), expected, rtol=1e-4, atol=1e-6)
     written = json.loads((tmp_path / "test" / "config_test-t.json").read_text())
     assert written["model"] == str(model)
+    metrics = json.loads((tmp_path / "test" / "metrics_test-t.json").read_text())
+    assert metrics["targets"] == ["GATA1 in K562", "CTCF"]
     assert written["data of --test_directory"].startswith("16 sequences of 40 bp, 2 targets")
     named.data.test.with_name("targets.txt").write_text("CTCF\nGATA1 in K562\n")
     outcome = run_here(TEST, named.test(tmp_path / "other", model))

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -48,7 +49,7 @@ class DNASplit(MemorySplit):
     """Random one-hot DNA of 9 bp in memory, (N, 4, 9); label 0 or 1."""
 
     seq_size = 9
-    path = "dna.mat"
+    path = Path("dna.mat")
 
     def __init__(self, num_sequences, *, doubled=False):
         super().__init__(num_sequences)
