@@ -12,9 +12,15 @@ from torch import Tensor
 from torch.autograd import Function
 
 from generalNAS_tools.networks.cnn.convolutions import convolve
+from generalNAS_tools.networks.cnn.products import (
+    add_product,
+    block_diagonals,
+    diagonal_blocks,
+    matrices_of,
+    products,
+    span_of,
+)
 
-_COLUMNS = 16
-"""Matrices of fewer take a CPU about as long."""
 _threshold = torch.ops.aten.threshold_backward.grad_input
 
 
@@ -93,7 +99,7 @@ class _FoldNorm(Function):
         mean_d = d.flatten(0, 1).mean(0, dtype=weight.dtype)
         d.data.sub_(mean_d)  # unseen by autograd: nobody else uses d
         x = d.to(weight.dtype)
-        product = weight @ (_products(x, x) / (x.shape[0] * x.shape[1]))
+        product = weight @ (products(x, x) / (x.shape[0] * x.shape[1]))
         mean = (weight @ mean_d.unsqueeze(2)).squeeze(2)
         var = (product * weight).sum(2).clamp_min_(0)
         deviation = (var + eps).rsqrt_()
@@ -120,7 +126,7 @@ class _FoldNorm(Function):
             outer = (2 / rows) * (weight.mT @ (grad_var * weight))
             constant = weight.mT @ (factor * grad_bias / -rows).unsqueeze(2)
             grad += constant.squeeze(2).to(grad.dtype)
-            _add_product(grad, d, outer.to(grad.dtype))
+            add_product(grad, d, outer.to(grad.dtype))
             grad_d = grad
         grad_scale = grad_factor * deviation if ctx.needs_input_grad[2] else None
         return grad_d, grad_weight, grad_scale, grad_bias if ctx.needs_input_grad[3] else None, None
@@ -148,7 +154,7 @@ class _Pointwise(Function):
             grad_d = _pointwise(grad, weight.transpose(1, 2), None)
         grad_weight = grad_bias = None
         if ctx.needs_input_grad[1]:
-            grad_weight = _products(grad, d)
+            grad_weight = products(grad, d)
         if ctx.needs_input_grad[2]:
             grad_bias = grad.flatten(0, 1).sum(0)
         return grad_d, grad_weight, grad_bias, None
@@ -157,7 +163,7 @@ class _Pointwise(Function):
 def _pointwise(d: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if d.device.type != "cpu" or d.dtype == torch.float64:
         y = torch.empty_like(d)
-        torch.bmm(_matrices(d), weight.mT, out=_matrices(y))
+        torch.bmm(matrices_of(d), weight.mT, out=matrices_of(y))
         return y if bias is None else y.add_(bias)
     flat = None if bias is None else bias.flatten()
     y = convolve(d.flatten(2), weight.reshape(-1, weight.shape[2], 1), flat, groups=len(weight))
@@ -173,7 +179,7 @@ class _PointwiseInto(Function):
         ctx.slots = slots
         ctx.mark_dirty(total)
         if _in_order(slots, len(total)):
-            span = _span(len(total), d)
+            span = span_of(len(total), d)
             inputs, blocks = _by_slot(d, weight, len(total), span)
             if span == 1:
                 _slots(total, d, 1).squeeze(2).baddbmm_(inputs, blocks)
@@ -181,7 +187,7 @@ class _PointwiseInto(Function):
                 y = torch.bmm(inputs, blocks)
                 _slots(total, d, span).add_(y.view(*y.shape[:2], span, -1))
             return total
-        matrices, inputs = total.view(len(total), -1, d.shape[3]), _matrices(d)
+        matrices, inputs = total.view(len(total), -1, d.shape[3]), matrices_of(d)
         for i, slot in enumerate(slots):
             matrices[slot].addmm_(inputs[i], weight[i].T)
         return total
@@ -191,62 +197,20 @@ class _PointwiseInto(Function):
         d, weight = ctx.saved_tensors
         grad_d = torch.empty_like(d) if ctx.needs_input_grad[1] else None
         if _in_order(ctx.slots, len(grad)):
-            span = _span(len(grad), d)
+            span = span_of(len(grad), d)
             inputs, blocks = _by_slot(d, weight, len(grad), span)
             by_slot = _slots(grad, d, span).flatten(2)
             if grad_d is not None:
                 torch.bmm(by_slot, blocks.mT, out=_by_slot(grad_d, weight, len(grad), span)[0])
-            products = _diagonal_blocks(torch.bmm(inputs.mT, by_slot), span)
-            return grad, grad_d, products.reshape(weight.shape).mT, None
-        matrices, inputs = grad.view(len(grad), -1, d.shape[3]), _matrices(d)
+            sums = diagonal_blocks(torch.bmm(inputs.mT, by_slot), span)
+            return grad, grad_d, sums.reshape(weight.shape).mT, None
+        matrices, inputs = grad.view(len(grad), -1, d.shape[3]), matrices_of(d)
         grads = [matrices[slot] for slot in ctx.slots]
         if grad_d is not None:
-            for g, w, out in zip(grads, weight, _matrices(grad_d), strict=True):
+            for g, w, out in zip(grads, weight, matrices_of(grad_d), strict=True):
                 torch.matmul(g, w, out=out)
         grad_weight = torch.stack([g.mT @ x for g, x in zip(grads, inputs, strict=True)])
         return grad, grad_d, grad_weight, None
-
-
-def _products(a: Tensor, b: Tensor) -> Tensor:
-    """Σ aᵀ b over the rows of (B, L, n, C), operation by operation: (n, C, C)."""
-    span = _span(a.shape[2], a)
-    return _diagonal_blocks(torch.bmm(_matrices(a, span).mT, _matrices(b, span)), span)
-
-
-def _add_product(total: Tensor, d: Tensor, weight: Tensor) -> None:
-    """Adds d times a matrix (n, C, C), operation by operation, to (B, L, n, C) in place."""
-    span = _span(d.shape[2], d)
-    _matrices(total, span).baddbmm_(_matrices(d, span), _block_diagonals(weight, span))
-
-
-def _span(count: int, d: Tensor) -> int:
-    """How many of so many products of d's channels, (B, L, n, C), are best done as one."""
-    most = _COLUMNS // d.shape[3] if d.device.type == "cpu" else 1
-    return max([span for span in range(1, most + 1) if count % span == 0], default=1)
-
-
-def _matrices(x: Tensor, span: int = 1) -> Tensor:
-    """Views (B, L, n, C) as matrices of `span` operations each: (n / span, R, span · C)."""
-    return x.view(-1, x.shape[2] // span, span * x.shape[3]).transpose(0, 1)
-
-
-def _block_diagonals(matrices: Tensor, span: int) -> Tensor:
-    """`span` matrices (n, I, O) each along a diagonal: (n / span, span · I, span · O)."""
-    if span == 1:
-        return matrices
-    count, inputs, outputs = matrices.shape
-    blocks = matrices.new_zeros(count // span, span, inputs, span, outputs)
-    each = matrices.reshape(-1, span, inputs, outputs).permute(0, 2, 3, 1)
-    blocks.diagonal(dim1=1, dim2=3).copy_(each)
-    return blocks.view(-1, span * inputs, span * outputs)
-
-
-def _diagonal_blocks(blocks: Tensor, span: int) -> Tensor:
-    """The inverse of `_block_diagonals`, whatever stands beside the diagonal."""
-    if span == 1:
-        return blocks
-    each = blocks.unflatten(2, (span, -1)).unflatten(1, (span, -1)).diagonal(dim1=1, dim2=3)
-    return each.permute(0, 3, 1, 2).flatten(0, 1)
 
 
 def _in_order(slots: Sequence[int], count: int) -> bool:
@@ -263,7 +227,7 @@ def _by_slot(d: Tensor, weight: Tensor, count: int, span: int) -> tuple[Tensor, 
         (slots / span, span · k · C, span · C).
     """
     stacked = weight.mT.reshape(count, -1, weight.shape[1])
-    return _matrices(d, span * len(weight) // count), _block_diagonals(stacked, span)
+    return matrices_of(d, span * len(weight) // count), block_diagonals(stacked, span)
 
 
 def _slots(total: Tensor, d: Tensor, span: int) -> Tensor:

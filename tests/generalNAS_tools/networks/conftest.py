@@ -1,6 +1,6 @@
 import pytest
 
-from generalNAS_tools.networks.cnn import batched_parts, edge_batches, operations, pointwise
+from generalNAS_tools.networks.cnn import batched_parts, edge_batches, operations, products
 
 
 @pytest.fixture(params=["small", "large", "as on a GPU"])
@@ -10,4 +10,4 @@ def folding(request, monkeypatch):
         monkeypatch.setattr(module, "folds", lambda _: request.param != "as on a GPU")
     if request.param != "small":
         monkeypatch.setattr(operations, "_SMALL", 0)
-        monkeypatch.setattr(pointwise, "_COLUMNS", 0)
+        monkeypatch.setattr(products, "_COLUMNS", 0)

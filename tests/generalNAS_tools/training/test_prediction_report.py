@@ -33,12 +33,12 @@ def load(files, name):
 
 
 def test_files_of_a_test(files):
-    write_test_report(files, Predictions(LABELS, PREDICTIONS, 0.25))
+    write_test_report(files, Predictions(LABELS, PREDICTIONS, 0.25, ["GATA1", "CTCF"]))
     assert load(files, "test_loss") == 0.25
     np.testing.assert_array_equal(load(files, "labels_test"), LABELS)
     np.testing.assert_array_equal(load(files, "predictions_test"), PREDICTIONS)
     metrics = json.loads(files.path("metrics_test", "json").read_text())
-    assert metrics["test_loss"] == 0.25
+    assert (metrics["test_loss"], metrics["targets"]) == (0.25, ["GATA1", "CTCF"])
     assert (metrics["num_targets"], metrics["unscorable"]) == (2, [1])
     assert metrics["auroc"] == [1.0, None]
 
@@ -58,7 +58,7 @@ def test_both_strands_are_averaged_whether_the_set_holds_them_or_not():
         predict_test_set(network, network, split=split, options=options, average_strands=average)
         for split, average in ((doubled, True), (single, True), (single, False))
     ]
-    for labels, probabilities, loss in found[:2]:
+    for labels, probabilities, loss, _ in found[:2]:
         assert labels.tolist() == (single.labels == 1).tolist()
         np.testing.assert_array_equal(probabilities, found[0].probabilities)
         assert loss == pytest.approx(found[0].loss)
