@@ -65,6 +65,7 @@ def main() -> None:
         options=loop,
         average_strands=options.strands.average_reverse_complement,
     )
+    predictions = predictions._replace(targets=predictions.targets or model.targets)
     config = {**as_config(options), "data of --test_directory": split.fingerprint}
     write_test_report(files, predictions, config)
 

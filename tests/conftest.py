@@ -1,6 +1,6 @@
 """One thread for every test: the workers share the machine's cores, and sums are repeatable.
 
-Garbage is collected seldom, which takes a sixteenth of the time.
+Garbage is collected seldom: by Python's own thresholds that takes a twelfth of a search's time.
 
 Signals have their usual effect, also where the tests run in the background, which ignores some.
 """

@@ -1,6 +1,7 @@
 """What a test writes: loss, labels, predictions, and the metrics as JSON."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,13 +33,13 @@ class Predictions(NamedTuple):
         labels: (N, targets).
         probabilities: (N, targets).
         loss: mean cross-entropy.
-        targets: their names, where the test set has some.
+        targets: their names, where they are known.
     """
 
     labels: NDArray[np.bool_]
     probabilities: NDArray[np.float32]
     loss: float
-    targets: list[str] | None = None
+    targets: Sequence[str] | None = None
 
 
 def predict_test_set(
@@ -60,6 +61,9 @@ def predict_test_set(
         average_strands: average the probabilities of each sequence's two strands. A set whose
             second half is the first one's reverse complement has both already.
         run: asked whether to stop.
+
+    Raises:
+        ValueError: targets.txt beside the test set can't be read or has too few or many names.
     """
     names = target_names(split.path, split.num_targets).get("targets")
     doubled = average_strands and is_reverse_complement_doubled(split)

@@ -43,6 +43,10 @@ def test_a_final_network(named, tmp_path):
     metrics = json.loads((tmp_path / "test" / "metrics_test-t.json").read_text())
     assert metrics["targets"] == ["GATA1 in K562", "CTCF"]
     assert written["data of --test_directory"].startswith("16 sequences of 40 bp, 2 targets")
+    named.data.test.with_name("targets.txt").unlink()
+    assert run_here(TEST, named.test(tmp_path / "unnamed", model)).code == 0
+    metrics = json.loads((tmp_path / "unnamed" / "metrics_test-t.json").read_text())
+    assert metrics["targets"] == ["GATA1 in K562", "CTCF"]
     named.data.test.with_name("targets.txt").write_text("CTCF\nGATA1 in K562\n")
     outcome = run_here(TEST, named.test(tmp_path / "other", model))
     assert outcome.code == 2

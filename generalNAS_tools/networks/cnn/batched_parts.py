@@ -33,6 +33,7 @@ class BatchedPart(nn.Module):
         conv: (n · C, 1 or C, k); absent for a separable part of kernel 1.
         pointwise: (n · C, C, 1), of a separable part.
         step: of a sequence's positions only every step-th is read.
+        stride, dilation: what is left of them among these positions.
         norm: BatchNorm over n · C channels; its `momentum` is read at every pass.
     """
 
@@ -42,7 +43,7 @@ class BatchedPart(nn.Module):
         super().__init__()
         self.part, self.channels = part, channels
         self.step = stride if part.kernel == 1 else gcd(stride, part.dilation)
-        self.stride, self.dilation = stride // self.step, part.dilation // self.step
+        self.stride, self.dilation = stride // self.step, max(part.dilation // self.step, 1)
         width = operations * channels
         if part.kernel > 1:
             self.conv = _uniform(width, 1 if part.separable else channels, part.kernel)

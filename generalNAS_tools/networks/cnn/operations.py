@@ -108,7 +108,7 @@ def join(batches: Sequence[Tensor]) -> Tensor:
     """What several batches of operations have, (n, …) each, as one; a single one without a copy.
 
     Of equally many each the first of every batch stand first, then the second: those of one edge
-    are neighbours.
+    are neighbours where all batches have the same edges.
     """
     if len(batches) == 1:
         return batches[0]
@@ -124,8 +124,8 @@ def join_lists(batches: Sequence[Sequence[int]]) -> list[int]:
 
 
 def repeat(x: Tensor, count: int) -> Tensor:
-    """The same for every operation: (B, L, 1, C) → (B, L, n, C), in memory of its own."""
-    return _Repeat.apply(x, count)
+    """The same for every operation: (B, L, 1, C) → (B, L, n, C)."""
+    return x if count == 1 else _Repeat.apply(x, count)
 
 
 class _Repeat(Function):

@@ -201,7 +201,8 @@ class _PointwiseInto(Function):
             inputs, blocks = _by_slot(d, weight, len(grad), span)
             by_slot = _slots(grad, d, span).flatten(2)
             if grad_d is not None:
-                torch.bmm(by_slot, blocks.mT, out=_by_slot(grad_d, weight, len(grad), span)[0])
+                each = span * len(weight) // len(grad)
+                torch.bmm(by_slot, blocks.mT, out=matrices_of(grad_d, each))
             sums = diagonal_blocks(torch.bmm(inputs.mT, by_slot), span)
             return grad, grad_d, sums.reshape(weight.shape).mT, None
         matrices, inputs = grad.view(len(grad), -1, d.shape[3]), matrices_of(d)

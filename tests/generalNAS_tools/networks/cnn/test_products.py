@@ -3,7 +3,7 @@ import torch
 
 from generalNAS_tools.networks.cnn import products
 from generalNAS_tools.networks.cnn.operations import join, join_lists, split
-from generalNAS_tools.networks.cnn.pointwise import pointwise_into
+from generalNAS_tools.networks.cnn.pointwise import _in_order, pointwise_into
 
 SIZES = [(n, channels) for n in (1, 2, 3, 4, 6, 7) for channels in (2, 4, 5, 8, 16, 20)]
 
@@ -60,6 +60,11 @@ def test_batches_of_equal_size_are_joined_edge_by_edge():
     joined = join(batches)
     assert joined.tolist() == join_lists([b.tolist() for b in batches]) == [0, 10, 1, 11, 2, 12]
     assert [part.tolist() for part in split(joined, [3, 3])] == [b.tolist() for b in batches]
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_all_operations_of_all_edges_are_one_product(batches):
+    assert _in_order(join_lists([[0, 1, 2, 3]] * batches), 4)
 
 
 def test_batches_of_other_sizes_stand_one_after_the_other():
