@@ -1,11 +1,8 @@
 """One thread for every test: the workers share the machine's cores, and sums are repeatable.
 
-Garbage is collected seldom: by Python's own thresholds that takes a twelfth of a search's time.
-
 Signals have their usual effect, also where the tests run in the background, which ignores some.
 """
 
-import gc
 import logging
 import signal
 
@@ -18,7 +15,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 torch.set_num_threads(1)
-gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items):
