@@ -50,9 +50,10 @@ class _Mixed:
 
 
 def _exp(x: Tensor) -> Tensor:
-    """eˣ by an operation that torch's compiler keeps in registers.
+    """eˣ by an operation that torch's compiler does again for its second reader.
 
-    An exponential with two readers it writes to memory on a CPU, in a sum over all time steps.
+    On a CPU it writes an exponential with two readers to memory, which takes a sum over all time
+    steps four times as long.
     """
     return torch.exp2(x * math.log2(math.e))
 

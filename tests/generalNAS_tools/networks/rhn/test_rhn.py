@@ -327,3 +327,19 @@ def test_time_steps_are_causal():
 def test_errors_name_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("kind", ["search", "final"])
+def test_what_is_not_finite_comes_out_as_in_the_plain_form(kind, value):
+    x, mixing = noise(T, B, H), [random_mixing(FULL)] if kind == "search" else []
+    x[1, 0, 2] = value
+    if kind == "search":
+        fast, plain = pair(SearchRHN, PlainSearchRHN, FULL)
+    else:
+        fast, plain = pair(FinalRHN, PlainRHN, GENES)
+    found, expected = fast(x, *mixing), plain(x, *mixing)
+    assert torch.isfinite(found[0]).all()
+    assert value == value or found[1:, 0].isnan().all()
+    assert torch.equal(found.isfinite(), expected.isfinite())
+    torch.testing.assert_close(found, expected, equal_nan=True)
