@@ -17,7 +17,6 @@ Where calls take longer than arithmetic, sep_conv_15 and _9 are one, and so are 
 the state, R = B·L.
 """
 
-from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -87,7 +86,8 @@ class OutgoingEdges(nn.Module):
             Per edge, what its node is to add up, (B, L', C) each, and what it is to add to every
             position, (C,) each.
         """
-        chosen, columns = self._chosen(active), mixing.unbind(1)
+        chosen = self._chosen(active)
+        columns = dict(zip(CNN_PRIMITIVES, mixing.unbind(1), strict=True))
         totals = self._mix_unweighted(x, columns, chosen, skip_dropout)
         terms: list[list[Tensor]] = [[] for _ in self.edges]
         biases: list[list[Tensor]] = [[] for _ in self.edges]
@@ -98,7 +98,7 @@ class OutgoingEdges(nn.Module):
             if not some:
                 continue
             parts = zip(*map(self._parts, some), strict=True)
-            *first, last = [
+            *first, last = levels = [
                 [Batch(part, chosen[name]) for name, part in zip(some, level, strict=True)]
                 for level in parts
             ]
@@ -107,7 +107,7 @@ class OutgoingEdges(nn.Module):
             slots = join_lists(places)
             scale, inputs = self._scale(some, places, columns, x.shape[2]), shared
             if part.part.separable:
-                count, step = len(slots), [*first, last][0][0].part.step
+                count, step = len(slots), levels[0][0].part.step
                 if (count, step) not in repeated:
                     repeated[count, step] = repeat(shared[:, ::step], count)
                 inputs = repeated[count, step]
@@ -137,7 +137,7 @@ class OutgoingEdges(nn.Module):
     def _mix_unweighted(
         self,
         x: Tensor,
-        columns: Sequence[Tensor],
+        columns: dict[str, Tensor],
         chosen: dict[str, list[int]],
         skip_dropout: float,
     ) -> Tensor:
@@ -151,14 +151,14 @@ class OutgoingEdges(nn.Module):
             if name in POOLS:
                 result = self.norms[name](pool(name, x, self.stride))
             results.append(result.flatten())
-            weights.append(columns[CNN_PRIMITIVES.index(name)])
+            weights.append(columns[name])
         if results:
             totals = torch.stack(weights, dim=1).to(x.dtype) @ torch.stack(results)
         else:
             length = -(-x.shape[1] // self.stride)
             totals = x.new_zeros(len(self.edges), len(x) * length * x.shape[2])
         if chosen[IDENTITY] and self._is_identity(IDENTITY) and dropped:
-            own = columns[CNN_PRIMITIVES.index(IDENTITY)].unsqueeze(1).to(x.dtype)
+            own = columns[IDENTITY].unsqueeze(1).to(x.dtype)
             copies = x.flatten().expand(len(self.edges), -1)
             totals = totals + own * functional.dropout(copies, dropped)
         return totals
@@ -174,13 +174,13 @@ class OutgoingEdges(nn.Module):
         self,
         names: list[str],
         places: list[list[int]],
-        columns: Sequence[Tensor],
+        columns: dict[str, Tensor],
         channels: int,
     ) -> Tensor:
         """The mixing weights of primitives on some slots each, for each channel: (n, C)."""
         weights = []
         for name, slots in zip(names, places, strict=True):
-            column = columns[CNN_PRIMITIVES.index(name)]
+            column = columns[name]
             whole = len(slots) == len(self.edges)
             weights.append(column if whole else torch.stack([column[slot] for slot in slots]))
         return join(weights).unsqueeze(1).expand(-1, channels)

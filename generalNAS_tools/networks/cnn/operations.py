@@ -4,7 +4,7 @@ Activations are rows, see `convolutions`. Dimension letters: B batch, C channels
 length (bp), W all channels of a row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -112,15 +112,15 @@ def join(batches: Sequence[Tensor]) -> Tensor:
     """
     if len(batches) == 1:
         return batches[0]
-    if len({len(batch) for batch in batches}) == 1:
+    if _equal(map(len, batches)):
         return torch.stack(list(batches), 1).flatten(0, 1)
     return torch.cat(list(batches))
 
 
 def join_lists(batches: Sequence[Sequence[int]]) -> list[int]:
     """`join` of lists."""
-    equal = len({len(batch) for batch in batches}) == 1
-    return list(chain.from_iterable(zip(*batches, strict=True) if equal else batches))
+    whole = zip(*batches, strict=True) if _equal(map(len, batches)) else batches
+    return list(chain.from_iterable(whole))
 
 
 def repeat(x: Tensor, count: int) -> Tensor:
@@ -140,9 +140,13 @@ class _Repeat(Function):
 
 def split(joined: Tensor, sizes: Sequence[int]) -> Sequence[Tensor]:
     """The inverse of `join`, given how many operations each batch has."""
-    if len(set(sizes)) == 1:
+    if _equal(sizes):
         return joined.unflatten(0, (-1, len(sizes))).unbind(1)
     return joined.split(list(sizes))
+
+
+def _equal(sizes: Iterable[int]) -> bool:
+    return len(set(sizes)) == 1
 
 
 class ReLUConvBN(nn.Module):

@@ -178,18 +178,18 @@ class _PointwiseInto(Function):
         ctx.save_for_backward(d, weight)
         ctx.slots = slots
         ctx.mark_dirty(total)
+        matrices = total.view(len(total), -1, d.shape[3])
         if _in_order(slots, len(total)):
             span = span_of(len(total), d)
             inputs, blocks = _by_slot(d, weight, len(total), span)
             if span == 1:
-                _slots(total, d, 1).squeeze(2).baddbmm_(inputs, blocks)
+                matrices.baddbmm_(inputs, blocks)
             else:
                 y = torch.bmm(inputs, blocks)
                 _slots(total, d, span).add_(y.view(*y.shape[:2], span, -1))
             return total
-        matrices, inputs = total.view(len(total), -1, d.shape[3]), matrices_of(d)
-        for i, slot in enumerate(slots):
-            matrices[slot].addmm_(inputs[i], weight[i].T)
+        for slot, one, matrix in zip(slots, matrices_of(d), weight, strict=True):
+            matrices[slot].addmm_(one, matrix.T)
         return total
 
     @staticmethod
