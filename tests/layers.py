@@ -27,6 +27,7 @@ FLOORS = {
     "generalNAS_tools.networks": 0.2,
     "generalNAS_tools.networks.cnn": 0.1,
     "generalNAS_tools.networks.rhn": 0.1,
+    "generalNAS_tools.networks.matrix_product": 0.05,
     "generalNAS_tools.search_space": 0,
 }
 """Floors of folders; below 1 the rooms of the trunk, bottom up."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from generalNAS_tools.networks.matrix_product import multiply
 from generalNAS_tools.networks.rhn.kernels import RHNInputs
 from generalNAS_tools.networks.rhn.norm import Norm
 from generalNAS_tools.networks.rhn.plan import Edges
@@ -47,7 +48,7 @@ def run(edges: Edges, inputs: RHNInputs) -> Tensor | None:
     """
     if not _Switch.on:
         return None
-    tensors = (*inputs.tensors[:4], torch.cat(inputs.w, 1))
+    tensors = (*inputs.tensors[:4], torch.cat([w.t() for w in inputs.w]))
     needed = [tensor is not None and tensor.requires_grad for tensor in tensors]
     keep = torch.is_grad_enabled() and any(needed)
     norm = inputs.norm and ("batch" if inputs.norm.training else "running")
@@ -120,7 +121,7 @@ def _piece(function: Piece, examples: list[Tensor]) -> Piece:
 
 
 class _Recurrence:
-    """One pass over all time steps, of (mixing, pre, hidden, w0, all w side by side).
+    """One pass over all time steps, of (mixing, pre, hidden, w0, w of all nodes (8 · 2H, H)).
 
     Attributes:
         step: a time step.
@@ -139,7 +140,7 @@ class _Recurrence:
     def fixed(self, tensors: Sequence[Any]) -> list[Tensor]:
         """What all time steps share, as `step` takes it."""
         mixing, _, _, w0, wall = tensors
-        columns = [wall[:, some] for some in self.step.columns(2 * len(wall))]
+        columns = [wall[some].t() for some in self.step.columns(2 * wall.shape[1])]
         running = self.norm[:2] if self.norm and self.step.norm == "running" else ()
         some = (w0, *columns, self.h_mask, mixing, *running)
         return [tensor for tensor in some if tensor is not None]
@@ -191,9 +192,9 @@ class _Recurrence:
     def _wall_grad(self, feed: Callable[[Tensor], Tensor], grads: list[Any]) -> Tensor:
         """Of all w, each state's one product over all time steps."""
         size = self.saved[0][0].shape[1]
-        total = grads[0][0].new_zeros(size, 2 * size * len(self.step.edges))
+        total = grads[0][0].new_zeros(2 * size * len(self.step.edges), size)
         for number, some in zip(self.step.feeding, self.step.columns(2 * size), strict=True):
-            total[:, some] += _product(feed(self._states(number)), torch.stack(grads.pop(0)))
+            total[some] += _product(feed(self._states(number)), torch.stack(grads.pop(0))).t()
         return total
 
     def _mixing_grad(self, raws: list[Tensor]) -> Tensor:
@@ -210,7 +211,7 @@ class _Recurrence:
 
 def _product(states: Tensor, grad: Tensor) -> Tensor:
     """Gradient of the matrix between states (T, B, H) and pre-activations (T, B, 2Hm)."""
-    return states.flatten(0, 1).t() @ grad.flatten(0, 1)
+    return multiply(states.flatten(0, 1).t(), grad.flatten(0, 1))
 
 
 class _Differentiable(torch.autograd.Function):

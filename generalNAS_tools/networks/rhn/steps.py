@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from generalNAS_tools.networks.matrix_product import multiply
 from generalNAS_tools.networks.rhn.kernels import activations, slopes_of
 from generalNAS_tools.networks.rhn.norm import EPS
 from generalNAS_tools.networks.rhn.plan import INITIAL_EDGE, Edge, Edges
@@ -78,7 +79,7 @@ class _Fixed(NamedTuple):
         return masked.to(self.w[0].dtype)
 
     def back(self, grad: Tensor, number: int, dtype: torch.dtype) -> Tensor:
-        product = (grad @ self.w[number].t()).to(dtype)
+        product = multiply(grad, self.w[number].t()).to(dtype)
         return product if self.h_mask is None else product * self.h_mask
 
 
@@ -134,8 +135,7 @@ class Step:
         Args:
             previous: output of the time step before, (B, H).
             pre: the input's share of the initial state's pre-activation, (B, 2H).
-            fixed: matrices, then whatever there is of dropout mask, mixing weights, running mean
-                and variance.
+            fixed: what there is of `_Fixed`, its matrices and running moments one by one.
 
         Returns:
             The output (B, H), what `backward` needs, and mean and variance of each state.
@@ -151,7 +151,7 @@ class Step:
             scales += rest[:1]
             moments += rest[1:]
             if number in self.feeding:
-                zs.append(common.feed(state) @ common.w[len(zs)])
+                zs.append(multiply(common.feed(state), common.w[len(zs)]))
                 for edge, part in self._parts(number, zs[-1]):
                     terms[edge.node].append(_Mixed(edge, part, state, common.mixing).forward())
             raw = sum(terms[number][1:], terms[number][0]) if terms[number] else raw

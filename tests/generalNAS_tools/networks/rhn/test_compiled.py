@@ -9,6 +9,7 @@ from generalNAS_tools.networks.rhn.cells import SearchRHN
 from generalNAS_tools.networks.rhn.kernels import RHNInputs
 from generalNAS_tools.networks.rhn.norm import Norm
 from generalNAS_tools.networks.rhn.plan import RELU, SIGMOID, Edge
+from tests.generalNAS_tools.networks.by_onednn import by_onednn
 from tests.generalNAS_tools.networks.rhn.compiling import compiling
 from tests.generalNAS_tools.networks.rhn.test_rhn import FULL, B, H, T, results, set_weights
 
@@ -22,18 +23,20 @@ FINAL_EDGES = ((Edge(0, activation=RELU),), (Edge(1, activation=SIGMOID),))
 
 
 class Case(NamedTuple):
-    """A pass: what normalises the supernet's states; nothing for a final network."""
+    """A pass; `norm`, what normalises the supernet's states, is None for a final network."""
 
     dtype: torch.dtype = torch.float32
     steps: int = T
     batch: int = 6
     masked: bool = True
     norm: str | None = "batch"
+    onednn: bool = False
 
 
 CASES = [
     Case(),
     Case(torch.bfloat16),
+    Case(norm=None, onednn=True),
     *(
         pytest.param(case, marks=pytest.mark.long)
         for case in [Case(steps=1, batch=7, masked=False), Case(norm="running"), Case(norm=None)]
@@ -65,7 +68,7 @@ def passes(case):
 @needs_compiler
 @pytest.mark.parametrize("case", CASES)
 def test_compiled_steps_equal_the_uncompiled_and_themselves(case, monkeypatch):
-    with compiling():
+    with compiling(), by_onednn(case.onednn):
         first, second = passes(case), passes(case)
     with compiling(), monkeypatch.context() as patch:
         patch.setattr(compiled, "_piece", lambda function, examples: function)

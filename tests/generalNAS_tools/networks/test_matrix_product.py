@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from generalNAS_tools.networks import matrix_product
+from generalNAS_tools.networks.matrix_product import multiply
+from tests.generalNAS_tools.networks.by_onednn import by_onednn
+
+LAYOUTS = {
+    "rows": lambda x: x.clone(),
+    "columns": lambda x: x.t().contiguous().t(),
+    "every other column": lambda x: x.repeat_interleave(2, 1)[:, ::2],
+    "part of a row": lambda x: torch.cat([x, x], 1)[:, : x.shape[1]],
+}
+
+
+@pytest.mark.parametrize("right", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("left", LAYOUTS.values(), ids=LAYOUTS)
+def test_onednn_multiplies_matrices_of_any_layout(left, right):
+    torch.manual_seed(0)
+    a, b = torch.randn(5, 7), torch.randn(7, 11)
+    with by_onednn():
+        product = multiply(left(a), right(b))
+    torch.testing.assert_close(product, (a.double() @ b.double()).float())
+    assert product.is_contiguous()
+
+
+def test_onednn_multiplies_large_matrices_of_float32_alone(monkeypatch):
+    counted = []
+    monkeypatch.setattr(matrix_product, "_by_onednn", lambda: counted.append(1) or False)
+    large = torch.randn(128, 128)
+    multiply(large, large)
+    assert len(counted) == 1
+    for a, b in ((large[:, :8], large[:8]), (large.double(),) * 2, (large.bfloat16(),) * 2):
+        assert torch.equal(multiply(a, b), a @ b)
+    assert len(counted) == 1
+
+
+@pytest.mark.parametrize(
+    ("vendor", "capability", "expected"),
+    [
+        ("AuthenticAMD", "AVX512", True),
+        ("GenuineIntel", "AVX512", False),
+        ("AuthenticAMD", "AVX2", False),
+    ],
+)
+def test_onednn_multiplies_where_mkl_leaves_half_of_the_width(
+    vendor, capability, expected, monkeypatch
+):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr("pathlib.Path.read_text", lambda path, **encoding: f"vendor_id : {vendor}")
+    assert matrix_product._by_onednn.__wrapped__() == expected
