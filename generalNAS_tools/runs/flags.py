@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from generalNAS_tools.files.progress import say
-from generalNAS_tools.runs.old_flags import GIVEN, INERT, OLD_NAMES, Inert
+from generalNAS_tools.runs.old_flags import INERT, OLD_NAMES
 
 Options = TypeVar("Options")
 
@@ -88,9 +88,8 @@ def parse_options(kind: type[Options], description: str | None, **defaults: Any)
         if word.startswith("--") and word.endswith("=--"):  # argparse would read no value at all
             parser.error(f"{word}: expected a value")
     values = vars(parser.parse_args())
-    if GIVEN in values:
-        names = ", ".join(values[GIVEN])
-        say(f"{parser.prog}: warning: without effect here, as in 2021: {names}")
+    if inert := ", ".join(name for name in values if name.startswith("--")):
+        say(f"{parser.prog}: warning: without effect here, as in 2021: {inert}")
     return kind(**{name: _filled(part, values) for name, part in parts.items()})
 
 
@@ -130,7 +129,7 @@ def _add_old(parser: argparse.ArgumentParser, fields: dict[str, dataclasses.Fiel
         argument = fields[new].metadata["argument"]
         parser.add_argument(f"--{old}", dest=new, **argument | hidden)
     for name in sorted({*INERT, *OLD_NAMES} - fields.keys() - renamed.keys()):
-        parser.add_argument(f"--{name}", nargs="?", action=Inert, **hidden)
+        parser.add_argument(f"--{name}", nargs="?", dest=f"--{name}", **hidden)
 
 
 def _filled(part: type[Any], values: dict[str, Any]) -> Any:

@@ -1,9 +1,5 @@
 """Flags of the 2021 system's parsers that are accepted so that its commands still run."""
 
-import argparse
-from collections.abc import Sequence
-from typing import Any
-
 OLD_NAMES = {
     "arch_learning_rate": "arch_lr",
     "arch_wdecay": "arch_weight_decay",
@@ -23,19 +19,3 @@ INERT = (
     *("train_target_directory", "valid_target_directory", "test_target_directory"),
 )
 """Flags without effect on TF_bindings. A script's own flag of that name goes first."""
-GIVEN = "inert flags"
-
-
-class Inert(argparse.Action):
-    """Remembers that a flag was given, with or without a value, and drops the value."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        """Adds its name to those given, once."""
-        given = getattr(namespace, GIVEN, [])
-        setattr(namespace, GIVEN, [*given, *({option_string} - set(given))])
