@@ -5,23 +5,22 @@ job did lies in its folder alone; jobs.json only remembers who was sent.
 """
 
 import collections
-import json
 import logging
 import shlex
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from generalNAS_tools.files.atomic_files import atomic_write
 from generalNAS_tools.workers.options import ClusterOptions
 from generalNAS_tools.workers.processes import ROOT, Processes
-from generalNAS_tools.workers.tasks import Task, read_state
+from generalNAS_tools.workers.tasks import Task, read_state, write_state
 from generalNAS_tools.workers.view import REFRESH, View
 
 log = logging.getLogger(__name__)
 
+JOBS = "jobs.json"
 ENDED = {"done", "failed", "diverged"}
 _SAVING = 60.0
 """Seconds that a process has to save itself; SLURM warns a job 90 s before its time is up."""
@@ -67,9 +66,9 @@ def run_on_slurm(
         threads: CPUs of a job.
 
     Raises:
-        ValueError: submitit or SLURM is missing, or SLURM refuses the jobs.
+        ValueError: submitit or SLURM is missing, SLURM refuses the jobs, or jobs.json is damaged.
     """
-    sent, view = _read_jobs(folder), View(tasks, workers)
+    sent, view = read_state(folder, JOBS), View(tasks, workers)
     alive = _queue()
     waiting = [task for task in tasks if sent.get(str(task.folder)) not in alive]
     # What an earlier job left must not be taken for the end of the one sent now.
@@ -77,8 +76,7 @@ def run_on_slurm(
     if waiting:
         jobs = _submit(waiting, folder, options=options, workers=workers, threads=threads)
         sent |= {str(task.folder): job for task, job in zip(waiting, jobs, strict=True)}
-        with atomic_write(folder / "jobs.json") as file:
-            file.write(json.dumps(sent, indent=1).encode() + b"\n")
+        write_state(folder, sent, JOBS)
     pending, missed = {task.name: task for task in tasks}, collections.Counter[str]()
     while pending:
         alive = _await_queue()
@@ -150,14 +148,6 @@ def _await_queue() -> dict[str, str]:
         except ValueError as error:
             log.warning("%s; asking again", error)
             time.sleep(REFRESH)
-
-
-def _read_jobs(folder: Path) -> dict[str, str]:
-    path = folder / "jobs.json"
-    if not path.exists():
-        return {}
-    jobs: Mapping[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return dict(jobs)
 
 
 def _stamp(task: Task) -> int:

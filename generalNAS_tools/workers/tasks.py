@@ -29,22 +29,22 @@ class Task(Protocol):
         """Does what is left; its state goes to the folder's run.json."""
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """What run.json says; empty where nothing has begun.
+def read_state(folder: Path, name: str = "run.json") -> dict[str, Any]:
+    """What run.json, or a like file, says; empty where nothing has begun.
 
     Raises:
         ValueError: the file is damaged.
     """
-    path = folder / "run.json"
+    path = folder / name
     if not path.exists():
         return {}
     with reading(path, "the state of a run"):
         return {**json.loads(path.read_text(encoding="utf-8"))}
 
 
-def write_state(folder: Path, state: dict[str, Any]) -> dict[str, Any]:
-    """Writes run.json; gives the state back."""
-    with atomic_write(folder / "run.json") as file:
+def write_state(folder: Path, state: dict[str, Any], name: str = "run.json") -> dict[str, Any]:
+    """Writes run.json, or a like file; gives the state back."""
+    with atomic_write(folder / name) as file:
         file.write(json.dumps(state, indent=1).encode() + b"\n")
     return state
 

@@ -69,3 +69,10 @@ def test_a_job_that_stays_out_of_sight_has_ended(follow):
 def test_a_slurm_that_never_answers_is_refused(follow):
     with pytest.raises(ValueError, match="--cluster=slurm: squeue: Socket timed out"):
         follow([DOWN])
+
+
+@pytest.mark.parametrize("damaged", ["{", "[1]"])
+def test_a_damaged_list_of_jobs_is_one_line_that_names_it(follow, tmp_path, damaged):
+    (tmp_path / "jobs.json").write_text(damaged)
+    with pytest.raises(ValueError, match=r"/jobs\.json: not the state of a run, or damaged \("):
+        follow([])
