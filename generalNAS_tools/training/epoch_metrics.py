@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from generalNAS_tools.files import ranks
-from generalNAS_tools.training.metrics import StreamingF1
+from generalNAS_tools.training.metrics import f1_counts, weighted_f1
 
 
 class EpochMetrics(NamedTuple):
@@ -31,22 +31,24 @@ class Meter:
     def __init__(self, num_targets: int, device: torch.device) -> None:
         self.loss = torch.zeros((), dtype=torch.float64, device=device)
         self.count = 0
-        self.f1 = StreamingF1(num_targets, device)
+        self.f1_counts = torch.zeros(3, num_targets, dtype=torch.int64, device=device)
 
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor, share: float = 1.0) -> None:
         """Adds a batch, of which this rank may have a share; `loss` is the whole one's mean."""
         size = round(len(labels) / share)
         self.loss += loss.detach().double() * size
         self.count += size
-        self.f1.update(logits.detach(), labels, shared=share < 1)
+        counts = f1_counts(logits, labels)
+        if share < 1:
+            ranks.add_up([counts])
+        self.f1_counts += counts
 
     def add_up(self) -> None:
         """Adds what the other ranks have of their own batches."""
         count = torch.tensor(self.count)
-        ranks.add_up([self.loss])
-        ranks.add_up([count])
+        for sums in (self.loss, count, self.f1_counts):
+            ranks.add_up([sums])
         self.count = int(count)
-        self.f1.add_up()
 
     def mean_loss(self) -> float:
         """Mean loss so far; waits for the device."""
@@ -54,17 +56,27 @@ class Meter:
 
     def figures(self) -> EpochMetrics:
         """What was measured; waits for the device."""
-        return EpochMetrics(self.mean_loss(), self.f1.compute())
+        return EpochMetrics(self.mean_loss(), weighted_f1(self.f1_counts))
 
     def state_dict(self) -> dict[str, Any]:
-        """The sums so far."""
-        return {"loss": self.loss, "count": self.count, "f1": self.f1.state_dict()}
+        """A copy of the sums so far."""
+        f1 = {"counts": self.f1_counts.clone()}
+        return {"loss": self.loss.clone(), "count": self.count, "f1": f1}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from sums taken before."""
+        """Goes on from sums taken before.
+
+        Raises:
+            ValueError: they belong to another number of targets.
+        """
         self.loss.copy_(state["loss"])
         self.count = state["count"]
-        self.f1.load_state_dict(state["f1"])
+        counts, expected = state["f1"]["counts"], self.f1_counts.shape
+        if counts.shape != expected:
+            raise ValueError(
+                f"F1 counts have shape {tuple(counts.shape)}; expected {tuple(expected)}"
+            )
+        self.f1_counts.copy_(counts)
 
 
 def figures_row(train: EpochMetrics, valid: EpochMetrics | None) -> dict[str, float | None]:

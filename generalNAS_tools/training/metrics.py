@@ -1,4 +1,4 @@
-"""Streaming F1 for training; AUROC and AUPRC per target for the test set.
+"""F1 for training, from counts; AUROC and AUPRC per target for the test set.
 
 Dimension letters: B batch; N sequences of the test set.
 """
@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from generalNAS_tools.files import ranks
 from generalNAS_tools.files.progress import progress_bar
 
 log = logging.getLogger(__name__)
@@ -28,61 +27,31 @@ TARGETS_PER_BLOCK = 64
 """Targets copied at a time: whole cache lines of labels and predictions."""
 
 
-class StreamingF1:
-    """F1 at threshold 0.5 from counts that stay on the device until they are read.
+def f1_counts(logits: Tensor, labels: Tensor) -> Tensor:
+    """What F1 at threshold 0.5 needs of a batch, without waiting for the device.
 
     Args:
-        num_targets: number of binary targets.
-        device: where the counts accumulate.
+        logits: (B, targets); positive means predicted.
+        labels: (B, targets), 0 or 1 of any dtype.
+
+    Returns:
+        (3, targets) int64: true positives, false positives, false negatives.
     """
+    predicted, positive = logits > 0, labels > 0
+    cases = (predicted & positive, predicted & ~positive, ~predicted & positive)
+    return torch.stack([case.sum(0) for case in cases])
 
-    def __init__(self, num_targets: int, device: torch.device | str) -> None:
-        self._counts = torch.zeros(3, num_targets, dtype=torch.int64, device=device)
 
-    @torch.no_grad()
-    def update(self, logits: Tensor, labels: Tensor, *, shared: bool = False) -> None:
-        """Counts a batch without waiting for the device.
+def weighted_f1(counts: Tensor) -> float:
+    """F1 averaged over targets by their number of positives; 0 where it is undefined.
 
-        Args:
-            logits: (B, num_targets); positive means predicted.
-            labels: (B, num_targets), 0 or 1 of any dtype.
-            shared: the other ranks have the rest of the batch; counts that too.
-        """
-        predicted = logits > 0
-        positive = labels > 0
-        cases = (predicted & positive, predicted & ~positive, ~predicted & positive)
-        counts = torch.stack([case.sum(0) for case in cases])
-        if shared:
-            ranks.add_up([counts])
-        self._counts += counts
-
-    def add_up(self) -> None:
-        """Takes in what the other ranks have counted of their own batches."""
-        ranks.add_up([self._counts])
-
-    def compute(self) -> float:
-        """F1 averaged over targets by their number of positives; 0 where it is undefined."""
-        hits, false_alarms, misses = self._counts.cpu().double()
-        support = hits + misses
-        f1 = 2 * hits / (2 * hits + false_alarms + misses).clamp(min=1)
-        return float((f1 * support).sum() / support.sum().clamp(min=1))
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The counts, (3, num_targets): true positives, false positives, false negatives."""
-        return {"counts": self._counts.clone()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes over the counts of `state_dict`.
-
-        Raises:
-            ValueError: the counts belong to another number of targets.
-        """
-        counts = state["counts"]
-        if counts.shape != self._counts.shape:
-            raise ValueError(
-                f"F1 counts have shape {tuple(counts.shape)}; expected {tuple(self._counts.shape)}"
-            )
-        self._counts.copy_(counts)
+    Args:
+        counts: (3, targets), sums of `f1_counts`.
+    """
+    hits, false_alarms, misses = counts.cpu().double()
+    support = hits + misses
+    f1 = 2 * hits / (2 * hits + false_alarms + misses).clamp(min=1)
+    return float((f1 * support).sum() / support.sum().clamp(min=1))
 
 
 def score_predictions(labels: NDArray[np.bool_], predictions: NDArray[np.float32]) -> Metrics:
