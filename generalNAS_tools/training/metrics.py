@@ -121,39 +121,6 @@ def _say_skipped(skipped: int, num_targets: int) -> None:
         )
 
 
-def average_reverse_complement(
-    predictions: NDArray[np.float32], labels: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Averages the predictions of each sequence and of its reverse complement.
-
-    The caller has checked that the second half of the sequences are the reverse complements
-    of the first; their labels are checked here.
-
-    Args:
-        predictions: (N, targets), the reverse complements in the second half.
-        labels: (N, targets).
-
-    Returns:
-        (N / 2, targets).
-
-    Raises:
-        ValueError: N is odd, the shapes differ or a label differs between the halves.
-    """
-    if predictions.shape != labels.shape or len(labels) % 2:
-        raise ValueError(
-            f"averaging reverse complements needs an even number of sequences; got predictions "
-            f"{predictions.shape} and labels {labels.shape}"
-        )
-    half = len(labels) // 2
-    differing = np.flatnonzero((labels[:half] != labels[half:]).any(axis=1))
-    if differing.size:
-        raise ValueError(
-            f"labels of sequence {differing[0]} and of its reverse complement "
-            f"{differing[0] + half} differ ({differing.size} such pairs)"
-        )
-    return np.asarray((predictions[:half] + predictions[half:]) / 2, dtype=predictions.dtype)
-
-
 def format_metrics(metrics: Metrics) -> str:
     """A short table of what `score_predictions` returns, for the log."""
     columns = ("median_auroc", "mean_auroc", "median_auprc", "mean_auprc")

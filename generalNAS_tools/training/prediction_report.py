@@ -15,11 +15,7 @@ from generalNAS_tools.files.model_files import FinalModel
 from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.runs.run_files import RunFiles
-from generalNAS_tools.training.metrics import (
-    average_reverse_complement,
-    format_metrics,
-    score_predictions,
-)
+from generalNAS_tools.training.metrics import format_metrics, score_predictions
 from generalNAS_tools.training.train_loop import predict
 from generalNAS_tools.training.train_step import Forward
 
@@ -71,8 +67,8 @@ def predict_test_set(
     found, loss = predict(network, forward, split=split, options=options, run=run)
     labels = split.all_labels()[: len(found)]
     if doubled:
-        found = average_reverse_complement(found, labels)
-        labels = labels[: len(found)]
+        half = len(found) // 2
+        found, labels = (found[:half] + found[half:]) / np.float32(2), labels[:half]
     elif average_strands:
         others, other_loss = predict(
             network, forward, split=split, options=options, run=run, other_strand=True

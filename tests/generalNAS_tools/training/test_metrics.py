@@ -140,16 +140,3 @@ def test_predictions_that_are_no_numbers_are_refused(value):
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match=r"\(4, 2\).*\(4, 3\)"):
         metrics.score_predictions(np.zeros((4, 2), bool), np.zeros((4, 3), np.float32))
-
-
-def test_reverse_complements_are_averaged():
-    predictions = np.array([[0.0, 1], [0.5, 0.5], [1, 0], [0.5, 1]], dtype=np.float32)
-    labels = np.array([[0, 1], [1, 1], [0, 1], [1, 1]], dtype=bool)
-    averaged = metrics.average_reverse_complement(predictions, labels)
-    np.testing.assert_array_equal(averaged, [[0.5, 0.5], [0.5, 0.75]])
-    assert averaged.dtype == np.float32
-    labels[3, 0] = False
-    with pytest.raises(ValueError, match="sequence 1 and of its reverse complement 3"):
-        metrics.average_reverse_complement(predictions, labels)
-    with pytest.raises(ValueError, match="even number"):
-        metrics.average_reverse_complement(predictions[:3], labels[:3])

@@ -61,6 +61,7 @@ def test_both_strands_are_averaged_whether_the_set_holds_them_or_not():
     for labels, probabilities, loss, _ in found[:2]:
         assert labels.tolist() == (single.labels == 1).tolist()
         np.testing.assert_array_equal(probabilities, found[0].probabilities)
+        assert probabilities.dtype == np.float32
         assert loss == pytest.approx(found[0].loss)
     logits = network(single.x).logits, network(single.x.flip(1, 2)).logits
     expected = (logits[0].sigmoid() + logits[1].sigmoid()) / 2
