@@ -19,7 +19,6 @@ from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import StrandOptions, TrainingOptions
 from generalNAS_tools.runs.run_files import RunFiles
 from generalNAS_tools.runs.run_log import open_log
-from generalNAS_tools.runs.slow_amp import warn_of_slow_amp
 from generalNAS_tools.training.prediction_report import (
     check_fit,
     predict_test_set,
@@ -50,14 +49,13 @@ def main() -> None:
     model = load_final_model(options.trained.model)
     device = pick_device(options.run.device)
     seed_everything(options.run.seed)
-    set_arithmetic(options.run, device)
     split = open_split(data.test_directory, "test", cache_dir=data.cache_dir)
     check_fit(model, split, data.seq_size)
     files = RunFiles(options.run.save_dir, save=options.run.save, method="test")
     open_log(files.path("log", "txt"))
+    set_arithmetic(options.run, device)
     network = model.network.to(device)
     loop = LoopOptions.of(data, options.run, device)
-    warn_of_slow_amp(loop)
     predictions = predict_test_set(
         network,
         network,

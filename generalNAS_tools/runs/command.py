@@ -23,7 +23,6 @@ from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.runs.options import DataOptions, RunOptions, SearchOptions, SupernetOptions
 from generalNAS_tools.runs.run_directory import RunDirectory
 from generalNAS_tools.runs.signals import Stopped, on_stop, stop_at_once
-from generalNAS_tools.runs.slow_amp import warn_of_slow_amp
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +114,6 @@ def set_up(
         split.to_device(device)
     weights = searched.weights if searched else None
     loop = LoopOptions.of(data, options.run, device, weights=weights, supernet=supernet)
-    warn_of_slow_amp(loop)
     return Setup(splits, run, loop, network, device)
 
 

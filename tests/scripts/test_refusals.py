@@ -14,7 +14,7 @@ import torch
 import generalNAS_tools.training.train_loop
 from generalNAS_tools.files.checkpoints import load_weights
 from generalNAS_tools.networks.rhn import compiled
-from generalNAS_tools.runs import slow_amp
+from generalNAS_tools.runs import arithmetic
 from tests.generalNAS_tools.networks.rhn.compiling import compiling
 from tests.scripts.runs import (
     FINAL,
@@ -316,10 +316,12 @@ def test_a_diverged_run_goes_on_with_lower_rates(toy, tmp_path):
 
 
 def test_slow_bfloat16_is_said_once_in_the_log(toy, tmp_path, monkeypatch):
-    monkeypatch.setattr(slow_amp, "_seconds", lambda dtype: 50 if dtype is torch.bfloat16 else 1)
+    monkeypatch.setattr(arithmetic, "_seconds", lambda dtype: 50 if dtype is torch.bfloat16 else 1)
     line = toy.final(tmp_path, epochs=1, num_steps=1, amp=True)
     assert run_here(FINAL, line).code == 0
-    assert log_of(tmp_path).count("--amp: bfloat16 takes 50 times") == 1
+    assert run_here(TEST, toy.test(tmp_path, tmp_path / "model-a.pth", amp=True)).code == 0
+    for save in ("a", "t"):
+        assert log_of(tmp_path, save).count("--amp: bfloat16 takes 50 times") == 1
 
 
 def test_compiling_is_part_of_the_configuration(toy, tmp_path, monkeypatch):
