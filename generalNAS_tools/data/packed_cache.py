@@ -51,11 +51,7 @@ class PackedCache(NamedTuple):
 
 @ranks.first_alone()
 def packed_cache(
-    source: Path,
-    split: str,
-    *,
-    cache_dir: str | os.PathLike[str] | None = None,
-    packing_bytes: int = PACKING_BYTES,
+    source: Path, split: str, *, cache_dir: str | os.PathLike[str] | None = None
 ) -> PackedCache:
     """Finds the packed cache of a split, or makes it.
 
@@ -63,7 +59,6 @@ def packed_cache(
         source: a MATLAB file, v5 or v7.3.
         split: "train", "valid" or "test"; the variables are <split>xdata and <split>data.
         cache_dir: folder for the cache; None: the source's own folder.
-        packing_bytes: memory for the records under construction.
 
     Raises:
         ValueError: the source is missing, damaged or without the variables, or the cache can't
@@ -80,7 +75,7 @@ def packed_cache(
         reason = f"{path}: {error.strerror}" if isinstance(error, OSError) else f"{error}"
         raise ValueError(f"{reason}; name another folder for the cache with --cache_dir") from error
     if layout is None:
-        layout = _write_cache(path, source, split, packing_bytes=packing_bytes)
+        layout = _write_cache(path, source, split)
     return PackedCache(path, layout)
 
 
@@ -92,14 +87,14 @@ def _cache_path(source: Path, split: str, cache_dir: str | os.PathLike[str] | No
     return Path(cache_dir) / f"{source.name[:_NAME]}-{digest}.{split}.packed"
 
 
-def _write_cache(path: Path, source: Path, split: str, *, packing_bytes: int) -> RecordLayout:
+def _write_cache(path: Path, source: Path, split: str) -> RecordLayout:
     logger.info("packing %s into %s", source, path)
     header = stamp(source) | {"checksum": checksum(source)}
     with open_mat(source, (f"{split}xdata", f"{split}data")) as (sequences, labels):
         layout = _checked_layout(sequences, labels)
         with atomic_write(path) as file:
             file.write(header_of(header | {"layout": layout}))
-            _write_records(file, sequences, labels, layout=layout, packing_bytes=packing_bytes)
+            _write_records(file, sequences, labels, layout=layout)
     return layout
 
 
@@ -124,19 +119,13 @@ def _checked_layout(sequences: MatArray, labels: MatArray) -> RecordLayout:
 
 
 def _write_records(
-    file: IO[bytes],
-    sequences: MatArray,
-    labels: MatArray,
-    *,
-    layout: RecordLayout,
-    packing_bytes: int,
+    file: IO[bytes], sequences: MatArray, labels: MatArray, *, layout: RecordLayout
 ) -> None:
     """Packs as many records as the memory allows at a time, each time reading all planes."""
     num_sequences, seq_size, num_targets = layout
     chunk = sequences.chunks[-1]
-    step = max(packing_bytes // layout.record_bytes, 1)
+    step = max(PACKING_BYTES // layout.record_bytes, 1)
     step = step // chunk * chunk or step
-    tile_bytes = min(packing_bytes, TILE_BYTES)
     total = num_sequences * (CHANNELS * seq_size + num_targets)
     # Plane p of the sequences is channel p % 4 of position p // 4.
     bit_of_plane = np.arange(CHANNELS * seq_size).reshape(CHANNELS, seq_size).T.reshape(-1)
@@ -146,7 +135,7 @@ def _write_records(
             stop = min(start + step, num_sequences)
             columns = np.zeros((layout.record_bytes, stop - start), np.uint8)
             for array, bit_numbers in ((sequences, bit_of_plane), (labels, label_bits)):
-                for plane, first, ones in array.pieces(start, stop, tile_bytes=tile_bytes):
+                for plane, first, ones in array.pieces(start, stop, tile_bytes=TILE_BYTES):
                     byte, bit = divmod(int(bit_numbers[plane]), 8)
                     column = columns[byte, first - start : first - start + len(ones)]
                     column |= ones.view(np.uint8) << np.uint8(7 - bit)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import generalNAS_tools.data.cache_header
+import generalNAS_tools.data.packed_cache
 from generalNAS_tools.data.cache_header import HEADER_BYTES
 from generalNAS_tools.data.packed_cache import packed_cache
 from tests.toy_bundle import toy_arrays, write_v5, write_v73
@@ -37,15 +38,17 @@ def source(tmp_path):
     "shape", [(1, 1, 1), (1, 9, 2), (7, 1, 3), (20, 3, 9), (33, 50, 1), (30, 16, 8)]
 )
 @pytest.mark.parametrize("version", ["v5", "v5 uncompressed", "v7.3"])
-@pytest.mark.parametrize("packing_bytes", [40, 1 << 20])
-def test_every_record_exact_and_of_the_stated_size(tmp_path, shape, version, packing_bytes):
+@pytest.mark.parametrize("memory", [40, 1 << 20])
+def test_every_record_exact_and_of_the_stated_size(tmp_path, monkeypatch, shape, version, memory):
+    for name in ("PACKING_BYTES", "TILE_BYTES"):
+        monkeypatch.setattr(generalNAS_tools.data.packed_cache, name, memory)
     num_sequences, seq_size, num_targets = shape
     x, labels = toy_arrays(*shape)
     if version == "v7.3":
         path = write_v73(tmp_path / "a.mat", "valid", x, labels)
     else:
         path = write_v5(tmp_path / "a.mat", "valid", x, labels, compressed=version == "v5")
-    cache = packed_cache(path, "valid", packing_bytes=packing_bytes)
+    cache = packed_cache(path, "valid")
     assert cache.layout == shape
     record_bytes = -(-4 * seq_size // 8) + -(-num_targets // 8)
     assert cache.path.stat().st_size == HEADER_BYTES + num_sequences * record_bytes
@@ -280,14 +283,15 @@ def test_a_full_disk_leaves_nothing(tmp_path):
 PACK = """
 import sys
 from pathlib import Path
-from generalNAS_tools.data.packed_cache import packed_cache
+from generalNAS_tools.data import packed_cache
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) << 10
 
 before = peak()
-cache = packed_cache(Path(sys.argv[1]), "train", packing_bytes=4 << 20)
+packed_cache.PACKING_BYTES = packed_cache.TILE_BYTES = 4 << 20
+cache = packed_cache.packed_cache(Path(sys.argv[1]), "train")
 print(peak() - before)
 """
 
