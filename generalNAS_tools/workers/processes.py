@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from generalNAS_tools.files.atomic_files import lock_file
 from generalNAS_tools.runs.command import DIVERGED, SIGNAL_EXIT
@@ -47,7 +47,7 @@ class Processes:
 
     def __init__(self, *, apart: bool = True) -> None:
         self._apart = apart
-        self._running: set[subprocess.Popen[str]] = set()
+        self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.RLock()  # a signal's handler takes it within another's
         self.stopping = False
 
@@ -65,15 +65,21 @@ class Processes:
         folder.mkdir(parents=True, exist_ok=True)
         await_free(folder / f".{SAVE}.lock")
         start = time.monotonic()
-        environment = os.environ | {
-            name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-        }
+        cores = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
         said = folder / "stderr.txt"
-        with said.open("w", encoding="utf-8") as errors:
+        with said.open("wb") as errors:
             with self._held():
                 if self.stopping:
                     return Ending("stopped", "stopped before it began", 0.0)
-                process = self._start([sys.executable, *line], environment, errors)
+                process = subprocess.Popen(
+                    [sys.executable, *line],
+                    cwd=ROOT,
+                    env=os.environ | cores,
+                    stdin=subprocess.DEVNULL,
+                    stdout=errors,
+                    stderr=errors,
+                    start_new_session=self._apart,
+                )
                 self._running.add(process)
             code = process.wait()
         with self._held():
@@ -92,20 +98,6 @@ class Processes:
                 yield
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def _start(
-        self, line: list[str], environment: Mapping[str, str], output: IO[str]
-    ) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            line,
-            cwd=ROOT,
-            env=environment,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=self._apart,
-        )
 
     def stop(self) -> None:
         """Asks all processes to save and leave; no further one begins."""
