@@ -195,7 +195,6 @@ def run_command(main: Callable[[], None]) -> None:
         main()
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
         _say_why(error)
-        log.debug("bad input", exc_info=True)
         ranks.leave(DIVERGED if isinstance(error, Diverged) else BAD_INPUT)
     except ranks.LostRank as error:
         _say_why(error)
