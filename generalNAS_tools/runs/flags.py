@@ -104,12 +104,10 @@ def _flags(part: type[Any]) -> list[dataclasses.Field[Any]]:
 
 
 def _add(group: Any, field: dataclasses.Field[Any], default: Any) -> None:
-    argument = field.metadata["argument"]
-    if default is dataclasses.MISSING:
-        group.add_argument(f"--{field.name}", required=True, **argument)
-        return
+    argument, required = field.metadata["argument"], default is dataclasses.MISSING
     default = list(default) if isinstance(default, tuple) else default
-    group.add_argument(f"--{field.name}", default=default, **argument)
+    told = argparse.SUPPRESS if required or default is None else default  # --help says no None
+    group.add_argument(f"--{field.name}", required=required, default=told, **argument)
     if argument["type"] is boolean:
         group.add_argument(
             f"--no-{field.name}",
@@ -133,7 +131,7 @@ def _add_old(parser: argparse.ArgumentParser, fields: dict[str, dataclasses.Fiel
 
 
 def _filled(part: type[Any], values: dict[str, Any]) -> Any:
-    chosen = {field.name: values[field.name] for field in _flags(part)}
+    chosen = {field.name: values.get(field.name) for field in _flags(part)}
     return part(**{n: tuple(v) if isinstance(v, list) else v for n, v in chosen.items()})
 
 

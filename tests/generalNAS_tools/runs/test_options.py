@@ -223,6 +223,25 @@ def test_help_names_every_flag_with_its_default(parse, capsys):
         "lists: --rates",
     ):
         assert words in text
+    assert "None" not in text
+
+
+@pytest.mark.parametrize(("words", "says"), [(["--help"], "its name\n"), ([], "required: --name")])
+def test_a_flag_that_must_be_given_has_no_default(monkeypatch, capsys, words, says):
+    @dataclass(frozen=True, kw_only=True)
+    class Named:
+        title: ClassVar = None
+        name: str = flag(str, ..., "its name")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Command:
+        named: Named
+
+    monkeypatch.setitem(globals(), "Named", Named)
+    monkeypatch.setattr(sys, "argv", ["script.py", *words])
+    with pytest.raises(SystemExit):
+        parse_options(Command, "a test")
+    assert says in "".join(capsys.readouterr())
 
 
 def test_network_options_come_from_flags_and_data(parse):
