@@ -55,6 +55,36 @@ def test_other_values_are_no_state(tmp_path, value):
         load_weights(tmp_path / "a.pt")
 
 
+def nested(depth):
+    """A list as deep as that, or one that contains itself."""
+    inner = outer = []
+    for _ in range(depth):
+        outer = [outer]
+    inner.extend([] if depth else [inner])
+    return outer
+
+
+@pytest.mark.filterwarnings("ignore")  # torch calls some of these kinds unfinished, some old
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.eye(2).to_sparse(),
+        lambda: torch.eye(2).to_sparse_csr(),
+        lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+        lambda: torch.ones(2).to(torch.float8_e4m3fn),
+        lambda: torch.empty(2, device="meta"),
+        lambda: nested(450),
+        lambda: nested(0),
+    ],
+    ids=["sparse", "CSR", "qint8", "float8", "meta", "deep", "endless"],
+)
+def test_what_cannot_be_checked_is_refused(tmp_path, make):
+    path = tmp_path / "a.pt"
+    torch.save({"weights": {"a": make()}}, path)
+    with pytest.raises(ValueError, match=f"{path}: not a file of this project, or damaged"):
+        load_weights(path)
+
+
 def test_objects_are_not_built(tmp_path):
     torch.save({"a": collections.Counter("x"), "b": pytest.approx(1)}, tmp_path / "a.pt")
     with pytest.raises(ValueError, match="damaged"):
