@@ -67,23 +67,16 @@ class PackedSplit:
             f"{max(1, self.num_sequences // _SAMPLE)}th record"
         )
 
-    def to_device(self, device: torch.device) -> bool:
-        """Keeps the packed records on the device if they take at most half of its free memory.
-
-        Returns:
-            Whether they are resident; on the CPU the memory map stays in use.
-        """
-        if device.type != "cuda":
-            return False
-        if 2 * self._records.nbytes > torch.cuda.mem_get_info(device)[0]:
-            return False
+    def to_device(self, device: torch.device) -> None:
+        """Keeps the packed records on a GPU if they take at most half of its free memory."""
+        if device.type != "cuda" or 2 * self._records.nbytes > torch.cuda.mem_get_info(device)[0]:
+            return
         resident = torch.empty(self._records.shape, dtype=torch.uint8, device=device)
         step = _COPY_BYTES // self._records.shape[1] + 1
         for start in range(0, self.num_sequences, step):
             rows = slice(start, start + step)
             resident[rows] = torch.from_numpy(np.array(self._records[rows])).to(device)
         self._resident = resident
-        return True
 
     def batch(self, indices: Tensor, device: torch.device) -> Batch:
         """Assembles a batch; the bits become floats on the device.

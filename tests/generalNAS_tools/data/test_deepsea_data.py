@@ -50,7 +50,8 @@ def test_resident_batches_equal_mapped_ones(tmp_path):
     indices = epoch_indices(50, seed=0, epoch=0)
     for resident in (False, True):
         if resident:
-            assert packed.to_device(torch.device("cuda"))
+            packed.to_device(torch.device("cuda"))
+            assert packed._resident.is_cuda
         batch = packed.batch(indices, torch.device("cuda"))
         assert batch.x.is_cuda
         np.testing.assert_array_equal(batch.x.cpu().numpy(), x[indices.numpy()])
