@@ -74,11 +74,8 @@ def score_predictions(labels: NDArray[np.bool_], predictions: NDArray[np.float32
         raise ValueError(
             f"labels {labels.shape} and predictions {predictions.shape} must both be (N, targets)"
         )
-    auroc, auprc = [], []
-    for truth, scores in _columns(labels, predictions):
-        areas = _areas(truth, scores)
-        auroc.append(areas[0])
-        auprc.append(areas[1])
+    areas = [_areas(*column) for column in _columns(labels, predictions)]
+    auroc, auprc = ([pair[which] for pair in areas] for which in (0, 1))
     unscorable = [target for target, value in enumerate(auroc) if value is None]
     metrics: Metrics = {
         "num_targets": len(auroc),
@@ -164,15 +161,11 @@ def _areas(
     return float(roc_auc_score(truth, scores)), float(average_precision_score(truth, scores))
 
 
-def _summary(
-    auroc: list[float | None], auprc: list[float | None], targets: range
-) -> dict[str, float | int | None]:
-    rocs = [value for t in targets if (value := auroc[t]) is not None]
-    precisions = [value for t in targets if (value := auprc[t]) is not None]
-    return {
-        "num_scored": len(rocs),
-        "median_auroc": float(np.median(rocs)) if rocs else None,
-        "mean_auroc": math.fsum(rocs) / len(rocs) if rocs else None,
-        "median_auprc": float(np.median(precisions)) if precisions else None,
-        "mean_auprc": math.fsum(precisions) / len(precisions) if precisions else None,
-    }
+def _summary(auroc: list[float | None], auprc: list[float | None], targets: range) -> Metrics:
+    summary: Metrics = {}
+    for name, areas in (("auroc", auroc), ("auprc", auprc)):
+        values = [value for t in targets if (value := areas[t]) is not None]
+        summary["num_scored"] = len(values)
+        summary[f"median_{name}"] = float(np.median(values)) if values else None
+        summary[f"mean_{name}"] = math.fsum(values) / len(values) if values else None
+    return summary
