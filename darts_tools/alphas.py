@@ -53,25 +53,15 @@ class Alphas(nn.Module):
     @property
     def masks(self) -> Masks:
         """The active pairs as numpy arrays, copied from the device."""
-        return Masks(*(self.get_buffer(f"{name}_mask").cpu().numpy() for name in Masks._fields))
+        return Masks(*(mask.cpu().numpy() for mask in self.buffers()))
 
     def mixing_weights(self) -> MixingWeights:
         """Softmax over each edge's active primitives, 0 elsewhere; (E, P) each, differentiable."""
-        return MixingWeights(
-            *(
-                _masked_softmax(self.get_parameter(name), self.get_buffer(f"{name}_mask"))
-                for name in Masks._fields
-            )
-        )
+        return MixingWeights(*map(_masked_softmax, self.parameters(), self.buffers()))
 
     def values(self) -> EdgeWeights:
         """The alphas themselves as float64 arrays, copied from the device."""
-        return EdgeWeights(
-            *(
-                self.get_parameter(name).detach().cpu().double().numpy().copy()
-                for name in Masks._fields
-            )
-        )
+        return EdgeWeights(*(np.array(p.numpy(force=True), float) for p in self.parameters()))
 
     def edge_weights(self) -> EdgeWeights:
         """The softmax weights as float64 arrays, from which every decision is made."""
