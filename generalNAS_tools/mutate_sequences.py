@@ -56,7 +56,7 @@ def main() -> None:
         raise ValueError(f"{out}: no table of lines; expected a file .npz, .h5 or .hdf5")
     predictor = Predictor.open(options.answers, *options.source.files)
     with (
-        open_windows(options.source, predictor.seq_size) as windows,
+        open_windows(options.source, predictor.model.seq_size) as windows,
         open_table(out, predictor.targets) as append,
     ):
         for number, window in enumerate(windows):

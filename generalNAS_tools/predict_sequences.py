@@ -38,13 +38,13 @@ def main() -> None:
     predictor, out = Predictor.open(options.answers, *options.source.files), options.answers.out
     count = 0
     with (
-        open_windows(options.source, predictor.seq_size) as windows,
+        open_windows(options.source, predictor.model.seq_size) as windows,
         open_table(out, predictor.targets) as append,
     ):
-        for batch in batched(windows, predictor.batch_size):
+        for batch in batched(windows, options.answers.batch_size):
             names, starts, codes = zip(*batch, strict=True)
             probabilities = expit(predictor.log_odds(np.stack(codes))).astype(np.float32)
-            ends = np.add(starts, predictor.seq_size)
+            ends = np.add(starts, predictor.model.seq_size)
             append({"sequence": names, "start": starts, "end": ends, "probability": probabilities})
             count += len(batch)
     log.info("predicted %d windows × %d targets: %s", count, len(predictor.targets), out)

@@ -74,14 +74,14 @@ def main() -> None:
     summary = out.with_suffix(".summary.tsv")
     check_table(summary, options.answers.model, path, options.variants.genome)
     with Genome(options.variants.genome) as genome:
-        total, mismatches = check_variants(path, genome, predictor.seq_size)
+        total, mismatches = check_variants(path, genome, predictor.model.seq_size)
         log.info("%d variants; %d reference alleles are not the genome's", total, mismatches)
         variants = progress_bar(
-            read_variants(path, genome, predictor.seq_size), total=total, unit="variant"
+            read_variants(path, genome, predictor.model.seq_size), total=total, unit="variant"
         )
         strongest: list[Scored] = []
         with open_table(out, predictor.targets) as append, open_table(summary) as append_summary:
-            for batch in batched(variants, predictor.batch_size):
+            for batch in batched(variants, options.answers.batch_size):
                 strongest += score(batch, genome, predictor, append)
                 strongest = heapq.nlargest(options.variants.top, strongest, key=effect)
             append_summary(dict(zip(Scored._fields, zip(*strongest, strict=True), strict=True)))
@@ -94,7 +94,7 @@ def score(
     """Scores some variants, appends them to the table and gives each one's largest difference."""
     from scipy.special import expit  # slow: not for --help
 
-    windows = [allele_windows(variant, genome, predictor.seq_size) for variant in batch]
+    windows = [allele_windows(variant, genome, predictor.model.seq_size) for variant in batch]
     before, after = (predictor.log_odds(np.stack(codes)) for codes in zip(*windows, strict=True))
     answers = {
         "reference_probability": expit(before),

@@ -11,12 +11,11 @@ from typing import ClassVar, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from data_generators.genome import reverse_complement
 from data_generators.planted_motifs import BASES, Codes
 from generalNAS_tools.inference.tables import check_table
-from generalNAS_tools.load_model import load_model
+from generalNAS_tools.load_model import TrainedModel, load_model
 from generalNAS_tools.runs.flags import flag, switch, whole
 
 LETTERS = "ACGT"
@@ -43,22 +42,16 @@ class Predictor:
     """A trained network and how it is asked.
 
     Attributes:
-        model: maps one-hot DNA (N, 4, L), channels A, C, G, T, to logits.
-        seq_size: L in bp.
+        model: gives logits.
         columns: the chosen ones of its targets.
         targets: their names.
-        average_strands: average probabilities with those of the reverse complement.
-        batch_size: sequences at a time.
-        device: where the model is.
+        options: the strands and the size of a batch.
     """
 
-    model: nn.Module
-    seq_size: int
+    model: TrainedModel
     columns: list[int]
     targets: list[str]
-    average_strands: bool
-    batch_size: int
-    device: torch.device
+    options: AnswerOptions
 
     @classmethod
     def open(cls, options: AnswerOptions, *inputs: str) -> "Predictor":
@@ -73,15 +66,7 @@ class Predictor:
         names = list(model.targets or map(str, range(model.num_targets)))
         columns = [_find(name, names, options.model) for name in options.targets]
         columns = columns or list(range(len(names)))
-        return cls(
-            model,
-            model.seq_size,
-            columns,
-            [names[column] for column in columns],
-            options.average_strands,
-            options.batch_size,
-            model.order.device,
-        )
+        return cls(model, columns, [names[column] for column in columns], options)
 
     def log_odds(self, codes: Codes) -> NDArray[np.float64]:
         """Log odds of the (averaged) probabilities for coded sequences: (N, L) → (N, T).
@@ -91,7 +76,7 @@ class Predictor:
         from scipy.special import log_expit  # slow: not for --help
 
         forward = self._logits(codes)
-        if not self.average_strands:
+        if not self.options.average_strands:
             return forward
         strands = np.stack([forward, self._logits(reverse_complement(codes))])
         ones, zeros = (np.logaddexp(*log_expit(sign * strands)) for sign in (1, -1))
@@ -99,11 +84,12 @@ class Predictor:
         return difference
 
     def _logits(self, codes: Codes) -> NDArray[np.float64]:
-        table, logits = _ONE_HOT.to(self.device), np.empty((len(codes), len(self.columns)))
+        device, size = self.model.order.device, self.options.batch_size
+        table, logits = _ONE_HOT.to(device), np.empty((len(codes), len(self.columns)))
         with torch.inference_mode():
-            for start in range(0, len(codes), self.batch_size):
-                part = slice(start, start + self.batch_size)
-                batch = torch.from_numpy(np.ascontiguousarray(codes[part])).to(self.device)
+            for start in range(0, len(codes), size):
+                part = slice(start, start + size)
+                batch = torch.from_numpy(np.ascontiguousarray(codes[part])).to(device)
                 output = self.model(table[batch.long()].transpose(1, 2))
                 logits[part] = output[:, self.columns].double().cpu().numpy()
         return logits
