@@ -34,7 +34,7 @@ def propose(archive: Archive, iteration: int, setup: Setup, options: Options) ->
     if iteration == 0:
         return [g.to_json() for g in sample_random(archive, options.rounds.initial, rng)]
     chosen = options.surrogate
-    surrogate = fit_surrogate(archive.entries, chosen.predictor_settings, rng, device=setup.device)
+    surrogate = fit_surrogate(archive.entries, chosen, rng, device=setup.device)
     candidates = SAMPLERS[chosen.sample_method](archive, chosen.generate_num, rng)
     ranked = rank(candidates, surrogate, chosen.acquisition, best=archive.best().score)
     return [genotype.to_json() for genotype in ranked[: options.rounds.bo_sample_num]]
@@ -72,7 +72,7 @@ def main() -> None:
                 archive.append(together.score(genotype, iteration))
                 done = f"{number} of {len(architectures)}"
                 log.info("scored %s: %.4f", done, archive.entries[-1].score)
-        report.add(iteration, archive, setup, settings=options.surrogate.predictor_settings)
+        report.add(iteration, archive, setup, options=options.surrogate)
 
     best = archive.best()
     label = CRITERIA[options.score.criterion].label

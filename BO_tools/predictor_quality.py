@@ -9,7 +9,7 @@ import torch
 from BO_tools.bayesian_regression import FloatArray
 from BO_tools.surrogate import fit_surrogate
 from opendomain_utils.archive import ScoredArchitecture
-from predictors.predictor_training import PredictorSettings
+from predictors.predictor_training import PredictorOptions
 
 FOLDS = 5
 
@@ -32,7 +32,7 @@ class PredictorQuality(NamedTuple):
 
 def cross_validate(
     entries: Sequence[ScoredArchitecture],
-    settings: PredictorSettings,
+    options: PredictorOptions,
     rng: np.random.Generator,
     *,
     device: torch.device,
@@ -48,7 +48,7 @@ def cross_validate(
     predicted = np.zeros_like(measured)
     for held_out in np.array_split(rng.permutation(len(entries)), FOLDS):
         kept = np.setdiff1d(np.arange(len(entries)), held_out)
-        surrogate = fit_surrogate([entries[i] for i in kept], settings, rng, device=device)
+        surrogate = fit_surrogate([entries[i] for i in kept], options, rng, device=device)
         predicted[held_out] = surrogate.predict([entries[i].genotype for i in held_out]).mean
     return quality_of(measured, predicted)
 

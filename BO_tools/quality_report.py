@@ -12,7 +12,7 @@ from BO_tools.predictor_quality import FOLDS, PredictorQuality, cross_validate
 from generalNAS_tools.pictures.figures import new_figure, save_figure
 from generalNAS_tools.runs.command import Setup
 from opendomain_utils.archive import Archive
-from predictors.predictor_training import PredictorSettings
+from predictors.predictor_training import PredictorOptions
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class QualityReport:
         self._rows: list[dict[str, Any]] = []
 
     def add(
-        self, iteration: int, archive: Archive, setup: Setup, *, settings: PredictorSettings
+        self, iteration: int, archive: Archive, setup: Setup, *, options: PredictorOptions
     ) -> None:
         """Cross-validates the surrogate on the archive; logs, writes and draws the result."""
         if len({entry.score for entry in archive.entries}) == 1:
@@ -38,7 +38,7 @@ class QualityReport:
             return
         quality = cross_validate(
             archive.entries,
-            settings,
+            options,
             np.random.default_rng([setup.loop.seed, iteration, len(archive)]),
             device=setup.device,
         )

@@ -5,16 +5,14 @@ from typing import ClassVar
 
 from BO_tools.acquisition import ACQUISITIONS
 from BO_tools.proposals import SAMPLERS
-from generalNAS_tools.runs.flags import MAX_ARCHITECTURES, flag, real, whole
+from generalNAS_tools.runs.flags import MAX_ARCHITECTURES, flag, whole
 from generalNAS_tools.runs.options import (
     DataOptions,
     ScoreOptions,
     SupernetOptions,
     TrainingOptions,
 )
-from predictors.graph_predictors import ENCODERS
-from predictors.losses import LOSSES
-from predictors.predictor_training import PredictorSettings
+from predictors.predictor_training import PredictorOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,19 +57,10 @@ class RoundOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SurrogateOptions:
+class SurrogateOptions(PredictorOptions):
     """The surrogate, and what it chooses from."""
 
     title: ClassVar = "surrogate"
-    predictor: str = flag(str, "gcn", "its network", choices=ENCODERS)
-    gcn_epochs: int = flag(whole(1), 100, "epochs of the predictor, of any kind")
-    gcn_lr: float = flag(real(0.0), 1e-3, "learning rate of its Adam")
-    loss_num: int = flag(
-        int,
-        3,
-        "squared errors, weighted by score: 0 not, 1 log, 2 linear, 3 exp",
-        choices=range(len(LOSSES)),
-    )
     sample_method: str = flag(str, "ea", "what proposes candidates", choices=SAMPLERS)
     generate_num: int = flag(whole(1, MAX_ARCHITECTURES), 1000, "candidates proposed in a round")
     acquisition: str = flag(
@@ -80,13 +69,6 @@ class SurrogateOptions:
         "what ranks them: upper confidence bound or expected improvement",
         choices=ACQUISITIONS,
     )
-
-    @property
-    def predictor_settings(self) -> PredictorSettings:
-        """The predictor that the flags ask for."""
-        return PredictorSettings(
-            self.predictor, epochs=self.gcn_epochs, lr=self.gcn_lr, loss_num=self.loss_num
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from BONAS_search_space.graphs import encode, with_global_vertex
 from generalNAS_tools.search_space.genotypes import Genotype
 from opendomain_utils.archive import ScoredArchitecture
 from predictors.graph_predictors import GraphBatch, Predictor
-from predictors.predictor_training import PredictorSettings, train_predictor
+from predictors.predictor_training import PredictorOptions, train_predictor
 
 MAX_SEED = 2**31
 
@@ -32,7 +32,7 @@ class Surrogate(NamedTuple):
 
 def fit_surrogate(
     entries: Sequence[ScoredArchitecture],
-    settings: PredictorSettings,
+    options: PredictorOptions,
     rng: np.random.Generator,
     *,
     device: torch.device,
@@ -43,7 +43,7 @@ def fit_surrogate(
     predictor = train_predictor(
         graphs,
         torch.from_numpy(scores).to(device, torch.float32),
-        settings,
+        options,
         seed=int(rng.integers(MAX_SEED)),
     )
     return Surrogate(predictor, fit_regression(_embed(predictor, graphs), scores), device)

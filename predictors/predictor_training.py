@@ -7,38 +7,38 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from predictors.graph_predictors import GraphBatch, Predictor
-from predictors.losses import weighted_loss
+from generalNAS_tools.runs.flags import flag, real, whole
+from predictors.graph_predictors import ENCODERS, GraphBatch, Predictor
+from predictors.losses import LOSSES, weighted_loss
+
+BATCH_SIZE = 128
+"""Architectures per step."""
 
 
-@dataclass(frozen=True)
-class PredictorSettings:
-    """How a predictor is built and trained.
+@dataclass(frozen=True, kw_only=True)
+class PredictorOptions:
+    """How a predictor is built and trained."""
 
-    Attributes:
-        predictor: `--predictor`, gcn, mlp or lstm.
-        epochs: `--gcn_epochs`.
-        lr: `--gcn_lr`, of Adam.
-        batch_size: architectures per step.
-        loss_num: `--loss_num`, index in `LOSSES`.
-    """
-
-    predictor: str = "gcn"
-    epochs: int = 100
-    lr: float = 1e-3
-    batch_size: int = 128
-    loss_num: int = 3
+    predictor: str = flag(str, "gcn", "its network", choices=ENCODERS)
+    gcn_epochs: int = flag(whole(1), 100, "epochs of the predictor, of any kind")
+    gcn_lr: float = flag(real(0.0), 1e-3, "learning rate of its Adam")
+    loss_num: int = flag(
+        int,
+        3,
+        "squared errors, weighted by score: 0 not, 1 log, 2 linear, 3 exp",
+        choices=range(len(LOSSES)),
+    )
 
 
 def train_predictor(
-    graphs: GraphBatch, scores: Tensor, settings: PredictorSettings, *, seed: int
+    graphs: GraphBatch, scores: Tensor, options: PredictorOptions, *, seed: int
 ) -> Predictor:
     """Trains a fresh predictor; torch's global generator is left as it was.
 
     Args:
         graphs: of the scored architectures, on the device to train on.
         scores: measured scores from 0 to 1, (B,), on the same device.
-        settings: see `PredictorSettings`.
+        options: see `PredictorOptions`.
         seed: decides the initial weights and the order of the batches.
 
     Returns:
@@ -46,13 +46,13 @@ def train_predictor(
     """
     with torch.random.fork_rng(devices=[]), _one_thread():
         torch.default_generator.manual_seed(seed)
-        predictor = Predictor(settings.predictor, graphs).to(scores.device)
-        optimizer = torch.optim.Adam(predictor.parameters(), lr=settings.lr)
-        for _ in range(settings.epochs):
+        predictor = Predictor(options.predictor, graphs).to(scores.device)
+        optimizer = torch.optim.Adam(predictor.parameters(), lr=options.gcn_lr)
+        for _ in range(options.gcn_epochs):
             order = torch.randperm(len(scores)).to(scores.device)
-            for batch in order.split(settings.batch_size):
+            for batch in order.split(BATCH_SIZE):
                 predicted = predictor(graphs.rows(batch))
-                loss = weighted_loss(predicted, scores[batch], settings.loss_num)
+                loss = weighted_loss(predicted, scores[batch], options.loss_num)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

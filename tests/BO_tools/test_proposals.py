@@ -11,7 +11,7 @@ from BO_tools.surrogate import fit_surrogate
 from BONAS_search_space.graphs import architecture_key
 from data_generators.random_graphs import random_architecture
 from opendomain_utils.archive import Archive, ScoredArchitecture
-from predictors.predictor_training import PredictorSettings
+from predictors.predictor_training import PredictorOptions
 from samplers.random_sampler import sample_random
 
 CPU = torch.device("cpu")
@@ -51,8 +51,8 @@ def archive(tmp_path):
 
 def propose(archive, rng, *, count=1000, sampler="ea", acquisition="ucb", predictor=None):
     """Candidates of a sampler, ranked by a surrogate of the archive."""
-    settings = predictor or PredictorSettings()
-    surrogate = fit_surrogate(archive.entries, settings, rng, device=CPU)
+    options = predictor or PredictorOptions()
+    surrogate = fit_surrogate(archive.entries, options, rng, device=CPU)
     candidates = SAMPLERS[sampler](archive, count, rng)
     return rank(candidates, surrogate, acquisition, best=archive.best().score)
 
@@ -99,7 +99,7 @@ def test_the_ranking_beats_the_sampler(archive, predictor, acquisition):
         count=300,
         sampler="random",
         acquisition=acquisition,
-        predictor=PredictorSettings(predictor=predictor),
+        predictor=PredictorOptions(predictor=predictor),
     )
     scores = np.array([known_score(genotype) for genotype in ranked])
     assert scores[:60].mean() > scores.mean() + 0.03
@@ -114,7 +114,7 @@ def test_1000_candidates_in_10_seconds(archive):
 
 def test_held_out_predictions_correlate(archive):
     rng = np.random.default_rng(5)
-    quality = cross_validate(archive.entries, PredictorSettings(epochs=20), rng, device=CPU)
+    quality = cross_validate(archive.entries, PredictorOptions(gcn_epochs=20), rng, device=CPU)
     np.testing.assert_array_equal(quality.measured, [entry.score for entry in archive.entries])
     assert quality.spearman > 0.4
     assert quality.kendall > 0.25
@@ -125,7 +125,7 @@ def test_no_architecture_sees_its_own_score(archive):
     noise = np.random.default_rng(6).uniform(size=60)
     entries = [e._replace(score=s) for e, s in zip(archive.entries, noise, strict=True)]
     rng = np.random.default_rng(7)
-    quality = cross_validate(entries, PredictorSettings(epochs=20), rng, device=CPU)
+    quality = cross_validate(entries, PredictorOptions(gcn_epochs=20), rng, device=CPU)
     assert abs(quality.spearman) < 0.35
 
 
@@ -142,5 +142,5 @@ def test_quality_by_hand():
 def test_too_few_architectures_are_refused(archive):
     with pytest.raises(ValueError, match="4 scored architectures; expected at least 5"):
         cross_validate(
-            archive.entries[:4], PredictorSettings(), np.random.default_rng(0), device=CPU
+            archive.entries[:4], PredictorOptions(), np.random.default_rng(0), device=CPU
         )

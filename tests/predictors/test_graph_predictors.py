@@ -5,7 +5,7 @@ import torch
 from BO_tools.surrogate import graph_batch
 from data_generators.random_graphs import random_architecture
 from predictors.graph_predictors import ENCODERS, GraphBatch, Predictor
-from predictors.predictor_training import PredictorSettings, train_predictor
+from predictors.predictor_training import PredictorOptions, train_predictor
 
 torch.set_num_threads(1)
 
@@ -68,11 +68,11 @@ def test_gcn_layer_by_hand():
 @pytest.mark.parametrize("name", ENCODERS)
 def test_training_fits_is_seeded_and_leaves_the_global_generator(name, graphs):
     scores = torch.linspace(0.2, 0.8, 30)
-    settings = PredictorSettings(predictor=name, epochs=60, lr=1e-2, loss_num=0)
+    options = PredictorOptions(predictor=name, gcn_epochs=60, gcn_lr=1e-2, loss_num=0)
     before = torch.random.get_rng_state()
-    predictor = train_predictor(graphs, scores, settings, seed=1)
-    again = train_predictor(graphs, scores, settings, seed=1)
-    other = train_predictor(graphs, scores, settings, seed=2)
+    predictor = train_predictor(graphs, scores, options, seed=1)
+    again = train_predictor(graphs, scores, options, seed=1)
+    other = train_predictor(graphs, scores, options, seed=2)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert not predictor.training
     with torch.no_grad():
