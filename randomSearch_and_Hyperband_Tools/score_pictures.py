@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,6 @@ from generalNAS_tools.pictures.figures import finish, new_figure, save_figure
 from generalNAS_tools.runs.criterion import CRITERIA
 from randomSearch_and_Hyperband_Tools.halving import Rung
 from randomSearch_and_Hyperband_Tools.scores import Scores
-
-Curve = tuple[list[int], list[float]]
-"""Epochs with a validation, and the criterion's value there."""
 
 
 def draw_scores(scores: Scores, path: str | os.PathLike[str]) -> None:
@@ -53,14 +51,18 @@ def draw_halving(
     """
     figure = new_figure(8 * len(plans), 5, layout="constrained")
     panels = figure.subplots(1, len(plans), squeeze=False)[0]
-    curves, first = _curves(history, CRITERIA[criterion].column), 0
+    measured, first = defaultdict[int, list[float | None]](list), 0
+    for row in history:
+        measured[row["candidate"] - 1].append(row[CRITERIA[criterion].column])
     for number, (axes, plan) in enumerate(zip(panels, plans, strict=True), 1):
         last_cut = plan[-2].epochs if len(plan) > 1 else 0
         for candidate in range(first, first + plan[0].candidates):
-            epochs, values = curves.get(candidate, ([], []))
+            values = measured[candidate]
+            epochs = [epoch for epoch, value in enumerate(values, 1) if value is not None]
             stays = bool(epochs) and epochs[-1] > last_cut
             colour = "C3" if candidate == winner else "C0" if stays else "0.7"
-            axes.plot(epochs, values, color=colour, marker="o", markersize=3, zorder=2 + stays)
+            scores = [values[epoch - 1] for epoch in epochs]
+            axes.plot(epochs, scores, color=colour, marker="o", markersize=3, zorder=2 + stays)
         for rung in plan:
             axes.axvline(rung.epochs, color="0.4", linestyle="--", linewidth=1)
             text = f"{rung.candidates} → {1 if rung is plan[-1] else rung.survivors}"
@@ -71,16 +73,3 @@ def draw_halving(
         finish(axes)
         first += plan[0].candidates
     save_figure(figure, path)
-
-
-def _curves(history: Sequence[Mapping[str, Any]], column: str) -> dict[int, Curve]:
-    trained: dict[int, int] = {}
-    curves: dict[int, Curve] = {}
-    for row in history:
-        number = row["candidate"] - 1
-        trained[number] = trained.get(number, 0) + 1
-        if row[column] is not None:
-            epochs, values = curves.setdefault(number, ([], []))
-            epochs.append(trained[number])
-            values.append(row[column])
-    return curves
