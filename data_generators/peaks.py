@@ -44,13 +44,6 @@ class Region(NamedTuple):
     stop: int
 
 
-class PeakFile(NamedTuple):
-    """A peak file and the name of its target."""
-
-    target: str
-    path: str
-
-
 def covered_before(intervals: Intervals, positions: Positions) -> NDArray[np.float64]:
     """How many bases left of each position are covered (whole numbers)."""
     if not len(intervals.starts):
@@ -69,8 +62,8 @@ def merge(starts: Positions, stops: Positions) -> Intervals:
     return Intervals(starts[first].astype(np.uint32), reach[last].astype(np.uint32))
 
 
-def name_targets(peaks: tuple[str, ...], table: str) -> list[PeakFile]:
-    """Peak files and their targets: named in a table (name, tab, file), or by the files' names.
+def name_targets(peaks: tuple[str, ...], table: str) -> list[tuple[str, str]]:
+    """Targets and their peak files: named in a table (name, tab, file), or by the files' names.
 
     Files of a table are looked for beside it; files of one name make one target.
 
@@ -80,22 +73,21 @@ def name_targets(peaks: tuple[str, ...], table: str) -> list[PeakFile]:
     if bool(peaks) == bool(table):
         raise ValueError("expected either --peaks or --peaks_table")
     if not table:
-        named = [PeakFile(Path(path).name.removesuffix(".gz"), path) for path in peaks]
-        named = [PeakFile(name.rpartition(".")[0] or name, path) for name, path in named]
-        names = [name for name, _ in named]
+        names = [Path(path).name.removesuffix(".gz") for path in peaks]
+        names = [name.rpartition(".")[0] or name for name in names]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(
                     f"--peaks: two files are called {name}; name them in --peaks_table"
                 )
-        return named
+        return list(zip(names, peaks, strict=True))
     rows = [line.split("\t") for line in read_lines(table, "a table of names and peak files")]
     for row in rows:
         if len(row) != 2 or not all(row):
             raise ValueError(f"{table}: {row}; expected a name, a tab and a peak file")
     if not rows:
         raise ValueError(f"{table}: no peak file in it")
-    return [PeakFile(name, str(Path(table).parent / path)) for name, path in rows]
+    return [(name, str(Path(table).parent / path)) for name, path in rows]
 
 
 def read_lines(path: str, kind: str, skipped: tuple[str, ...] = _NOT_BED) -> list[str]:

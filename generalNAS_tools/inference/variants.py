@@ -40,13 +40,6 @@ class Variant(NamedTuple):
     alternative: str
 
 
-class VariantSummary(NamedTuple):
-    """What a file holds: variants to score, and those whose reference isn't the genome's."""
-
-    total: int
-    mismatches: int
-
-
 def read_variants(path: str, genome: Genome, seq_size: int) -> Iterator[Variant]:
     """Reads what can be scored, a variant per alternative allele.
 
@@ -58,8 +51,11 @@ def read_variants(path: str, genome: Genome, seq_size: int) -> Iterator[Variant]
             yield variant
 
 
-def check_variants(path: str, genome: Genome, seq_size: int) -> VariantSummary:
+def check_variants(path: str, genome: Genome, seq_size: int) -> tuple[int, int]:
     """Reads all variants once and compares them with the genome.
+
+    Returns:
+        How many there are to score, and of how many of them the reference isn't the genome's.
 
     Raises:
         ValueError: there is none to score, a chromosome has another name, or more than half of the
@@ -88,7 +84,7 @@ def check_variants(path: str, genome: Genome, seq_size: int) -> VariantSummary:
         )
     if not total:
         raise ValueError(f"{path}: no variant that can be scored in it; expected {_KIND}")
-    return VariantSummary(total, mismatches)
+    return total, mismatches
 
 
 def matches(variant: Variant, genome: Genome) -> bool:
