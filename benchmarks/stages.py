@@ -81,7 +81,7 @@ def stage_masks(method: str) -> list[Masks]:
     for (cnn, rnn), (cnn_edges, rnn_edges) in zip(KEPT_PRIMITIVES, KEPT_EDGES, strict=True):
         before = masks[-1]
         weights = EdgeWeights(*(active_weights(rng.normal(size=m.shape), m) for m in before))
-        kept = drop_primitives(before, weights, kept_cnn=cnn, kept_rnn=rnn, last=False)
+        kept = drop_primitives(before, weights, kept_cnn=cnn, kept_rnn=rnn)
         if method == "DEP-DARTS":
             kept = discard_edges(kept, weights, cnn_edges=cnn_edges, rnn_edges=rnn_edges)
         masks.append(kept)

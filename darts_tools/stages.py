@@ -65,25 +65,21 @@ def check_frozen_epochs(epochs: Sequence[int], frozen_epochs: Sequence[int], fla
             raise ValueError(f"{flag} is {frozen} in stage {stage}; expected 0 to {total} (epochs)")
 
 
-def drop_primitives(
-    masks: Masks, weights: EdgeWeights, *, kept_cnn: int, kept_rnn: int, last: bool = False
-) -> Masks:
+def drop_primitives(masks: Masks, weights: EdgeWeights, *, kept_cnn: int, kept_rnn: int) -> Masks:
     """Keeps the primitives with the largest weights on every edge (P-DARTS, Chen et al. 2019).
 
-    In the last stage `none` goes first whatever its weight. Of equal weights the lower primitive
-    goes first. Edges without primitives stay so.
+    Of equal weights the lower primitive goes first. Edges without primitives stay so.
     """
-    return Masks(
-        keep_strongest(masks.normal, weights.normal, kept_cnn, none_first=last),
-        keep_strongest(masks.reduce, weights.reduce, kept_cnn, none_first=last),
-        keep_strongest(masks.rnn, weights.rnn, kept_rnn, none_first=last),
-    )
+    return Masks(*map(keep_strongest, masks, weights, (kept_cnn, kept_cnn, kept_rnn)))
 
 
 def keep_strongest(
-    mask: BoolArray, weights: FloatArray, kept: int, *, none_first: bool
+    mask: BoolArray, weights: FloatArray, kept: int, *, none_first: bool = False
 ) -> BoolArray:
-    """One cell's mask with at most `kept` primitives left on every edge: (E, P) → (E, P)."""
+    """One cell's mask with at most `kept` primitives left on every edge: (E, P) → (E, P).
+
+    In the last stage `none` goes first whatever its weight.
+    """
     ranks = np.where(mask, weights, -np.inf)
     if none_first:
         ranks[:, NONE] = -np.inf

@@ -161,7 +161,7 @@ def test_carried_alphas_match_2021(case):
 
 def test_dropping_takes_the_weights_of_the_module():
     alphas = Alphas(full_masks(), generator=seeded(10))
-    masks = drop_primitives(alphas.masks, alphas.edge_weights(), kept_cnn=6, kept_rnn=3, last=False)
+    masks = drop_primitives(alphas.masks, alphas.edge_weights(), kept_cnn=6, kept_rnn=3)
     kept = carry_alphas(alphas, masks)
     for old, new, mask in zip(alphas.values(), kept.values(), masks, strict=True):
         assert (np.where(mask, old, np.inf).min(1) > np.where(mask, -np.inf, old).max(1)).all()

@@ -35,7 +35,7 @@ def test_edge_counts_of_the_whole_search(seed):
     for index, (cnn, rnn) in enumerate(KEPT_EDGES):
         weights = random_weights(rng, masks)
         dropped = drop_primitives(
-            masks, weights, kept_cnn=KEPT_CNN[index], kept_rnn=KEPT_RNN[index], last=False
+            masks, weights, kept_cnn=KEPT_CNN[index], kept_rnn=KEPT_RNN[index]
         )
         masks = discard_edges(dropped, weights, cnn_edges=cnn, rnn_edges=rnn)
         expected = [(13, 13, 30), (11, 11, 21)][index]

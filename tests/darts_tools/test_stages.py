@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -27,17 +29,20 @@ from tests.darts_tools.stage_cases import (
 )
 
 
+def drop(masks, weights, index):
+    """What stage `index` leaves on every edge; in the last one `none` goes first."""
+    kept_cnn, kept_rnn = KEPT_CNN[index], KEPT_RNN[index]
+    if index < 2:
+        return drop_primitives(masks, weights, kept_cnn=kept_cnn, kept_rnn=kept_rnn)
+    last = partial(keep_strongest, none_first=True)
+    return Masks(*map(last, masks, weights, (kept_cnn, kept_cnn, kept_rnn)))
+
+
 @pytest.mark.parametrize(("method", "number", "case"), CASES, ids=NAMES)
 def test_dropping_matches_2021(method, number, case):
     for index, stage in enumerate(case["stages"]):
         masks = masks_of(stage["switches_before"])
-        dropped = drop_primitives(
-            masks,
-            weights_of(stage, masks),
-            kept_cnn=KEPT_CNN[index],
-            kept_rnn=KEPT_RNN[index],
-            last=index == 2,
-        )
+        dropped = drop(masks, weights_of(stage, masks), index)
         assert_same_masks(dropped, masks_of(stage["switches_after_ops"]))
 
 
@@ -70,7 +75,7 @@ def test_stages_only_lose_primitives_and_end_in_one_operation_per_edge(seed):
     for index, (cnn, rnn) in enumerate(zip(KEPT_CNN, KEPT_RNN, strict=True)):
         weights = random_weights(rng, masks)
         before = masks
-        masks = drop_primitives(masks, weights, kept_cnn=cnn, kept_rnn=rnn, last=index == 2)
+        masks = drop(masks, weights, index)
         for old, new, count, weight in zip(before, masks, (cnn, cnn, rnn), weights, strict=True):
             assert not (new & ~old).any()
             assert (new.sum(axis=1) == count).all()
@@ -120,7 +125,7 @@ def test_strongest_edges_by_hand():
 def test_masks_are_not_changed_in_place():
     masks = full_masks()
     weights = random_weights(np.random.default_rng(1), masks)
-    drop_primitives(masks, weights, kept_cnn=1, kept_rnn=1, last=True)
+    drop_primitives(masks, weights, kept_cnn=1, kept_rnn=1)
     final_genotype(masks, weights)
     assert_same_masks(masks, Masks(*(np.ones_like(mask) for mask in masks)))
 

@@ -128,7 +128,7 @@ def later_masks(*, edges):
     """What a second stage has left, by random weights."""
     rng, masks = np.random.default_rng(0), full_masks()
     weights = EdgeWeights(*(active_weights(rng.normal(size=mask.shape), mask) for mask in masks))
-    kept = drop_primitives(masks, weights, kept_cnn=6, kept_rnn=3, last=False)
+    kept = drop_primitives(masks, weights, kept_cnn=6, kept_rnn=3)
     return discard_edges(kept, weights, cnn_edges=4, rnn_edges=5) if edges else kept
 
 

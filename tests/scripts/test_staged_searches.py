@@ -146,7 +146,7 @@ def test_what_each_stage_drops(script, folders):
         np.testing.assert_array_equal(found, expected)
     for before, after, kept, edges in ((0, 1, (6, 3), (4, 5)), (2, 3, (3, 2), (3, 3))):
         expected = drop_primitives(
-            masks[before], weights[before], kept_cnn=kept[0], kept_rnn=kept[1], last=False
+            masks[before], weights[before], kept_cnn=kept[0], kept_rnn=kept[1]
         )
         if script == DEP:
             expected = discard_edges(

@@ -26,7 +26,7 @@ def stage_masks(seed, *, discard=False):
     rng, masks = np.random.default_rng(seed), [full_masks()]
     for (cnn, rnn), (cnn_edges, rnn_edges) in zip(KEPT, EDGES, strict=True):
         weights = random_weights(rng, masks[-1])
-        kept = drop_primitives(masks[-1], weights, kept_cnn=cnn, kept_rnn=rnn, last=False)
+        kept = drop_primitives(masks[-1], weights, kept_cnn=cnn, kept_rnn=rnn)
         if discard:
             kept = discard_edges(kept, weights, cnn_edges=cnn_edges, rnn_edges=rnn_edges)
         masks.append(kept)
