@@ -107,9 +107,7 @@ def candidate_masks(masks: Masks, removals: Sequence[Sequence[Pair]]) -> list[Ma
         removals: the drawn pairs of the normal, the reduction and the RHN mask.
     """
     return [
-        Masks(
-            *(without(mask, pairs[i : i + 1]) for mask, pairs in zip(masks, removals, strict=True))
-        )
+        Masks(*map(without, masks, (pairs[i : i + 1] for pairs in removals)))
         for i in range(max(map(len, removals)))
     ]
 
@@ -119,12 +117,8 @@ def remove_all_but(masks: Masks, removals: Sequence[Sequence[Pair]], kept: int) 
 
     A mask whose list is too short to have a pair in that candidate loses its whole list.
     """
-    return Masks(
-        *(
-            without(mask, [*pairs[:kept], *pairs[kept + 1 :]])
-            for mask, pairs in zip(masks, removals, strict=True)
-        )
-    )
+    others = ([*pairs[:kept], *pairs[kept + 1 :]] for pairs in removals)
+    return Masks(*map(without, masks, others))
 
 
 def hurt_most(losses: Sequence[float]) -> int:
