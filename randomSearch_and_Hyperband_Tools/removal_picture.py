@@ -8,8 +8,8 @@ import numpy as np
 
 from generalNAS_tools.pictures.figures import finish, new_figure, save_figure
 from generalNAS_tools.pictures.pictures import PALETTE
-from generalNAS_tools.search_space.edge_masks import Masks
-from generalNAS_tools.search_space.genotypes import CELL_KINDS
+from generalNAS_tools.search_space.edge_masks import BoolArray, Masks
+from generalNAS_tools.search_space.genotypes import CELL_KINDS, CellKind
 from randomSearch_and_Hyperband_Tools.removals import Removal
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def draw_history(removals: Sequence[Removal], start: Masks, path: str | os.PathL
         of_cell = [removal for removal in removals if removal.cell == cell]
         panels[0, column].set_title(TITLES[cell], fontsize=14)
         _draw_losses(panels[0, column], of_cell, kind.primitives)
-        labels = [f"{edge.state} → {edge.node}" for edge in kind.edges]
-        _draw_rounds(panels[1, column], of_cell, getattr(start, cell), labels, kind.primitives)
+        _draw_rounds(panels[1, column], of_cell, getattr(start, cell), kind)
     save_figure(figure, path)
 
 
@@ -55,17 +54,13 @@ def _draw_losses(axes: "Axes", removals: Sequence[Removal], primitives: Sequence
 
 
 def _draw_rounds(
-    axes: "Axes",
-    removals: Sequence[Removal],
-    start: np.ndarray,
-    edges: Sequence[str],
-    primitives: Sequence[str],
+    axes: "Axes", removals: Sequence[Removal], start: BoolArray, kind: CellKind
 ) -> None:
     """The round of every removal as a number and a colour; what never left is marked."""
-    rounds = np.full(start.shape, np.nan)
+    rounds, names = np.full(start.shape, np.nan), kind.primitives
     for removal in removals:
         if removal.removed:
-            rounds[removal.edge, primitives.index(removal.primitive)] = removal.round
+            rounds[removal.edge, names.index(removal.primitive)] = removal.round
     light = 2 * max((r.round for r in removals), default=1)
     axes.imshow(rounds, aspect="auto", interpolation="nearest", cmap="YlGnBu", vmin=0, vmax=light)
     axes.set_facecolor("0.9")
@@ -73,6 +68,7 @@ def _draw_rounds(
         left = rounds[edge, primitive]
         text, colour = ("stays", "C3") if np.isnan(left) else (str(int(left)), "black")
         axes.text(primitive, edge, text, ha="center", va="center", fontsize=8, color=colour)
-    axes.set_xticks(range(len(primitives)), primitives, rotation=45, ha="right", fontsize=9)
-    axes.set_yticks(range(len(edges)), edges, fontsize=8)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=9)
+    labels = [f"{edge.state} → {edge.node}" for edge in kind.edges]
+    axes.set_yticks(range(len(labels)), labels, fontsize=8)
     axes.set(xlabel="round in which it left", ylabel="edge (state → node)")
