@@ -168,17 +168,13 @@ def with_global_vertex(adjacency: IntArray, operations: IntArray) -> tuple[IntAr
     return receives, extended
 
 
-def is_fully_connected(graph: ArchitectureGraph) -> bool:
-    """Whether every vertex lies on a path from an input to the output.
+def is_fully_connected(genotype: Genotype) -> bool:
+    """Whether every vertex of its graphs lies on a path from an input to the output.
 
-    In an acyclic graph that is: all but the output feed some vertex, all but the inputs are
-    fed. Since every operation has a source and is part of the output, only a cell's input that
-    no operation reads can break it.
+    Every operation has a source and is part of the output, and the first RHN node can only read
+    s0, so that is: the CNN cell's operations read both of its inputs.
     """
-    return all(
-        bool(adjacency[:-1].any(axis=1).all() and adjacency[:, 2:].any(axis=0).all())
-        for adjacency in (graph.cnn_adjacency, graph.rhn_adjacency)
-    )
+    return {state for _, state in genotype.normal} >= set(range(CNN_INPUTS))
 
 
 def canonical(genotype: Genotype) -> Genotype:

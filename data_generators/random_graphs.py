@@ -5,7 +5,6 @@ import numpy as np
 from BONAS_search_space.graphs import (
     BONAS_CNN_PRIMITIVES,
     BONAS_RHN_PRIMITIVES,
-    encode,
     genotype_of,
     is_fully_connected,
 )
@@ -29,7 +28,7 @@ def random_architecture(rng: np.random.Generator) -> Genotype:
         pairs = np.stack([first, second], axis=1)
         cnn = [_gene(BONAS_CNN_PRIMITIVES, choice) for choice in pairs.ravel()]
         genotype = genotype_of(cnn, rnn)
-        if is_fully_connected(encode(genotype)):
+        if is_fully_connected(genotype):
             return genotype
 
 

@@ -10,7 +10,6 @@ from BONAS_search_space.graphs import (
     CNN_GENES,
     IntArray,
     architecture_key,
-    encode,
     genotype_of,
     is_fully_connected,
 )
@@ -63,7 +62,7 @@ def mutate(parent: Genotype, rng: np.random.Generator, known: Container[str] = (
         if any(child.normal[i] == child.normal[i + 1] for i in range(0, CNN_GENES, 2)):
             continue
         key = architecture_key(child)
-        if key != parent_key and key not in known and is_fully_connected(encode(child)):
+        if key != parent_key and key not in known and is_fully_connected(child):
             return child
     raise ValueError(f"no new child of {parent_key} in {MAX_ATTEMPTS} draws: all seem known")
 

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 from scipy.stats import chisquare
 
-from BONAS_search_space.graphs import check_architecture, encode, is_fully_connected
+from BONAS_search_space.graphs import check_architecture, is_fully_connected
 from data_generators.random_graphs import random_architecture
 
 
@@ -15,7 +15,7 @@ def draw(count, seed=0):
 def test_every_graph_is_valid_and_fully_connected():
     for genotype in draw(1000):
         check_architecture(genotype, source="drawn")
-        assert is_fully_connected(encode(genotype))
+        assert is_fully_connected(genotype)
 
 
 def test_the_seed_decides():

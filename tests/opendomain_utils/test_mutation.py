@@ -6,7 +6,6 @@ from BONAS_search_space.graphs import (
     BONAS_RHN_PRIMITIVES,
     architecture_key,
     check_architecture,
-    encode,
     genotype_of,
     is_fully_connected,
 )
@@ -22,7 +21,7 @@ def test_children_are_valid_new_and_fully_connected():
     for _ in range(2000):
         child = mutate(parent, rng, known)
         check_architecture(child, source="child")
-        assert is_fully_connected(encode(child))
+        assert is_fully_connected(child)
         assert architecture_key(child) not in known
         known.add(architecture_key(child))
         parent = child if rng.random() < 0.1 else parent
@@ -44,9 +43,10 @@ def single_gene_moves(parent):
 
 def is_member(genotype):
     try:
-        return is_fully_connected(encode(genotype))
+        check_architecture(genotype, source="neighbour")
     except ValueError:
         return False
+    return is_fully_connected(genotype)
 
 
 def test_every_neighbour_is_a_child():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from BONAS_search_space.graphs import architecture_key, encode, is_fully_connected
+from BONAS_search_space.graphs import architecture_key, is_fully_connected
 from data_generators.random_graphs import random_architecture
 from opendomain_utils.archive import Archive, ScoredArchitecture
 from samplers import evolutionary_sampler
@@ -24,7 +24,7 @@ def test_samples_are_distinct_new_and_fully_connected(tmp_path, sampler):
     keys = {architecture_key(genotype) for genotype in drawn}
     assert len(drawn) == len(keys) == 200
     assert not keys & archive.keys()
-    assert all(is_fully_connected(encode(genotype)) for genotype in drawn)
+    assert all(is_fully_connected(genotype) for genotype in drawn)
     assert drawn == sampler(archive, 200, np.random.default_rng(0))
 
 
