@@ -1,4 +1,4 @@
-"""Architectures as graphs: genotype ↔ matrices, and the matrices the GCN gets.
+"""Architectures as graphs: genotype → matrices, and the matrices the GCN gets.
 
 Dimension letters: V vertices of a graph, K kinds of vertices.
 """
@@ -115,36 +115,6 @@ def encode(genotype: Genotype) -> ArchitectureGraph:
         rhn_adjacency,
         _one_hot([0, 0, 1, *rhn_kinds, 2 + len(BONAS_RHN_PRIMITIVES)]),
     )
-
-
-def decode(graph: ArchitectureGraph) -> Genotype:
-    """Reads the genotype off a graph; the inverse of `encode`.
-
-    Raises:
-        ValueError: the matrices are not those of any architecture of this search space.
-    """
-    cnn = (CNN_VERTICES, CNN_VERTICES), (CNN_VERTICES, 2 + len(BONAS_CNN_PRIMITIVES))
-    rhn = (RHN_VERTICES, RHN_VERTICES), (RHN_VERTICES, 3 + len(BONAS_RHN_PRIMITIVES))
-    for name, matrix, shape in zip(graph._fields, graph, cnn + rhn, strict=True):
-        if matrix.shape != shape:
-            raise ValueError(f"{name} has shape {matrix.shape}; expected {shape}")
-    cnn_from = graph.cnn_adjacency.argmax(axis=0)[CNN_INPUTS:-1]
-    cnn_states = np.where(cnn_from < CNN_INPUTS, cnn_from, CNN_INPUTS // 2 + cnn_from // 2)
-    rhn_states = graph.rhn_adjacency.argmax(axis=0)[RHN_FIRST:-1] - (RHN_FIRST - 1)
-    cnn_kinds = graph.cnn_operations.argmax(axis=1)[CNN_INPUTS:-1] - 1
-    rhn_kinds = graph.rhn_operations.argmax(axis=1)[RHN_FIRST:-1] - 2
-    if cnn_kinds.min() < 0 or cnn_kinds.max() >= len(BONAS_CNN_PRIMITIVES):
-        raise ValueError("cnn_operations marks an inner vertex as input or output")
-    if rhn_kinds.min() < 0 or rhn_kinds.max() >= len(BONAS_RHN_PRIMITIVES):
-        raise ValueError("rhn_operations marks a node as input, initial state or output")
-    genotype = genotype_of(
-        [(BONAS_CNN_PRIMITIVES[k], int(s)) for k, s in zip(cnn_kinds, cnn_states, strict=True)],
-        [(BONAS_RHN_PRIMITIVES[k], int(s)) for k, s in zip(rhn_kinds, rhn_states, strict=True)],
-    )
-    for name, matrix, expected in zip(graph._fields, graph, encode(genotype), strict=True):
-        if not np.array_equal(matrix, expected):
-            raise ValueError(f"{name} is not the matrix of an architecture")
-    return genotype
 
 
 def with_global_vertex(adjacency: IntArray, operations: IntArray) -> tuple[IntArray, IntArray]:
