@@ -19,13 +19,7 @@ def weighted_loss(predicted: Tensor, target: Tensor, loss_num: int) -> Tensor:
     Raises:
         ValueError: `loss_num` is no index in `LOSSES`.
     """
-    squared = (predicted - target) ** 2
-    if loss_num == 0:
-        return squared.mean()
-    if loss_num == 1:
-        return ((1 + target).log() * squared).mean()
-    if loss_num == 2:
-        return (target * squared).mean()
-    if loss_num == 3:
-        return ((target - 1).exp() * squared).mean()
-    raise ValueError(f"--loss_num {loss_num}: expected 0..3 ({', '.join(LOSSES)})")
+    if loss_num not in range(len(LOSSES)):
+        raise ValueError(f"--loss_num {loss_num}: expected 0..3 ({', '.join(LOSSES)})")
+    weights = (1.0, (1 + target).log(), target, (target - 1).exp())
+    return (weights[loss_num] * (predicted - target) ** 2).mean()
