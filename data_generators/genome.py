@@ -92,18 +92,16 @@ def read_fasta(path: str) -> Iterator[Record]:
     pysam = import_pysam()
     _check_fasta(path)
     empty = True
-    with reading(path, _KIND):
-        file = pysam.FastxFile(path)
-    with file:
-        while True:
-            with reading(path, _KIND):
-                entry = next(file, None)
-            if entry is None:
-                break
-            empty = False
-            yield Record(entry.name, encode(entry.sequence or "", f"{path}: sequence {entry.name}"))
+    for entry in _entries(pysam, path):
+        empty = False
+        yield Record(entry.name, encode(entry.sequence or "", f"{path}: sequence {entry.name}"))
     if empty:
         raise ValueError(f"{path}: no sequence in it; expected {_KIND}")
+
+
+def _entries(pysam: Any, path: str) -> Iterator[Any]:
+    with reading(path, _KIND), pysam.FastxFile(path) as file:
+        yield from file
 
 
 def encode(text: str, source: str) -> Codes:
