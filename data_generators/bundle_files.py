@@ -5,8 +5,9 @@ Dimension letters: L sequence length (bp); n sequences of a block; N of a split.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, ClassVar, NamedTuple
 
 import h5py
 import numpy as np
@@ -14,11 +15,32 @@ from numpy.typing import NDArray
 
 from data_generators.planted_motifs import BASES, UNKNOWN, Codes
 from generalNAS_tools.files.atomic_files import atomic_write, check_writable
+from generalNAS_tools.runs.flags import RATE, flag, switch
 
 SPLITS = ("train", "valid", "test")
 _V5_BYTES = 1 << 28
 """The most that a v5 file, which is held in memory as a whole, takes for its sequences."""
 _CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleOptions:
+    """Where the data are, and where the bundle goes."""
+
+    title: ClassVar = None
+    directory: str = flag(str, "data/own", "folder for train.mat, valid.mat, test.mat")
+    genome: str = flag(str, "", "genome as FASTA, plain or bgzipped")
+    peaks: tuple[str, ...] = flag(str, (), "BED or narrowPeak files, a target each")
+    peaks_table: str = flag(str, "", "instead: a table with a target's name, a tab, its file")
+    exclude: str = flag(str, "", "BED file of regions that no window may touch")
+    valid_chroms: str = flag(str, "", "chromosomes of valid.mat, separated by commas")
+    test_chroms: str = flag(str, "", "chromosomes of test.mat; the others train")
+    fasta: tuple[str, ...] = flag(str, (), "instead of a genome: positives, negatives; or one file")
+    labels: str = flag(str, "", "table of the labels of one --fasta file")
+    valid_share: float = flag(RATE, 0.1, "share of the --fasta sequences in valid.mat")
+    test_share: float = flag(RATE, 0.1, "share of the --fasta sequences in test.mat")
+    double_strands: bool = switch(False, "append the reverse complements to every split")
+    overwrite: bool = switch(False, "replace files that exist")
 
 
 class Block(NamedTuple):
@@ -40,7 +62,7 @@ class Split(NamedTuple):
     blocks: Callable[[], Iterator[Block]]
 
 
-def check_replaceable(directory: str | Path, *, overwrite: bool) -> None:
+def check_folder(directory: str | Path, *, overwrite: bool) -> None:
     """Checks that no file of a bundle is there, or may be replaced, and that all can be written.
 
     Raises:

@@ -16,13 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from data_generators.bundle_files import (
-    SPLITS,
-    Block,
-    Split,
-    check_replaceable,
-    write_bundle,
-)
+from data_generators.bundle_files import SPLITS, Block, Split, check_folder, write_bundle
 from data_generators.planted_motifs import (
     MOTIFS,
     NEAR,
@@ -71,7 +65,7 @@ def write_demo_bundle(
     """
     if options.seq_size < MIN_SEQ_SIZE:
         raise ValueError(f"--seq_size {options.seq_size}: a demo needs {MIN_SEQ_SIZE} bp or more")
-    check_replaceable(directory, overwrite=overwrite)
+    check_folder(directory, overwrite=overwrite)
     splits = {
         name: Split(size, functools.partial(draw_blocks, name, options))
         for name, size in options.sizes.items()

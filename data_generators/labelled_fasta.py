@@ -9,31 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data_generators.bundle_files import SPLITS, Block, Split
+from data_generators.bundle_files import SPLITS, Block, BundleOptions, Split
 from data_generators.genome import read_fasta, reverse_complement
 from data_generators.peaks import read_lines
 from data_generators.planted_motifs import Codes
 
 _BLOCK = 2048
-
-
-class FastaOptions(NamedTuple):
-    """Where sequences and labels are, and how they are split.
-
-    Attributes:
-        paths: positives and negatives, or one file.
-        labels: a table of labels for one file.
-        valid_share: share of the sequences for valid.mat; `test_share` likewise.
-        seed: the same seed splits alike.
-        both_strands: the reverse complements follow the sequences.
-    """
-
-    paths: tuple[str, ...]
-    labels: str
-    valid_share: float
-    test_share: float
-    seed: int
-    both_strands: bool
 
 
 class LabelledFasta(NamedTuple):
@@ -45,16 +26,16 @@ class LabelledFasta(NamedTuple):
     positives: NDArray[np.int64]
 
 
-def open_fasta(options: FastaOptions) -> LabelledFasta:
+def open_fasta(options: BundleOptions, seed: int) -> LabelledFasta:
     """Reads the sequences once, to count and check them.
 
-    A hash of a sequence decides its split, so that equal ones, also on the other strand, never lie
-    in two.
+    A hash of seed and sequence decides its split, so that equal ones, also on the other strand,
+    never lie in two.
 
     Raises:
         ValueError: a file is damaged, lengths differ, a label is missing, or a split is empty.
     """
-    if (len(options.paths), bool(options.labels)) not in {(2, False), (1, True)}:
+    if (len(options.fasta), bool(options.labels)) not in {(2, False), (1, True)}:
         raise ValueError("--fasta: expected positives and negatives, or one file with --labels")
     if options.valid_share + options.test_share >= 1:
         raise ValueError("--valid_share and --test_share leave nothing to train on")
@@ -65,26 +46,26 @@ def open_fasta(options: FastaOptions) -> LabelledFasta:
         seq_size = seq_size or len(codes)
         if len(codes) != seq_size or not seq_size:
             raise ValueError(f"{path}: {name} has {len(codes)} bp; the first has {seq_size}")
-        split = _split_of(codes, options)
+        split = _split_of(codes, options, seed)
         sizes[split] += 1
         positives[SPLITS.index(split)] += labels
     for split, size in sizes.items():
         if not size:
-            raise ValueError(f"{options.paths[0]}: no sequence is left for {split}.mat")
-    strands = 1 + options.both_strands
+            raise ValueError(f"{options.fasta[0]}: no sequence is left for {split}.mat")
+    strands = 1 + options.double_strands
     splits = {
-        name: Split(strands * size, functools.partial(_read_split, name, options, table))
+        name: Split(strands * size, functools.partial(_read_split, name, options, table, seed=seed))
         for name, size in sizes.items()
     }
     return LabelledFasta(splits, seq_size, targets, positives * strands)
 
 
 def _records(
-    options: FastaOptions, table: dict[str, NDArray[np.bool_]]
+    options: BundleOptions, table: dict[str, NDArray[np.bool_]]
 ) -> Iterator[tuple[str, str, Codes, NDArray[np.bool_]]]:
     """File, name, bases and labels of every sequence."""
     seen = set()
-    for number, path in enumerate(options.paths):
+    for number, path in enumerate(options.fasta):
         for name, codes in read_fasta(path):
             labels = table.get(name) if options.labels else np.array([number == 0])
             if labels is None or (options.labels and name in seen):
@@ -96,21 +77,21 @@ def _records(
 
 
 def _read_split(
-    split: str, options: FastaOptions, table: dict[str, NDArray[np.bool_]]
+    split: str, options: BundleOptions, table: dict[str, NDArray[np.bool_]], *, seed: int
 ) -> Iterator[Block]:
-    for backward in (False, True)[: 1 + options.both_strands]:
+    for backward in (False, True)[: 1 + options.double_strands]:
         own = (
             (reverse_complement(codes) if backward else codes, labels)
             for _, _, codes, labels in _records(options, table)
-            if _split_of(codes, options) == split
+            if _split_of(codes, options, seed) == split
         )
         while held := list(itertools.islice(own, _BLOCK)):
             yield Block(*map(np.stack, zip(*held, strict=True)))
 
 
-def _split_of(codes: Codes, options: FastaOptions) -> str:
+def _split_of(codes: Codes, options: BundleOptions, seed: int) -> str:
     strand = min(codes.tobytes(), reverse_complement(codes).tobytes())
-    digest = hashlib.sha256(f"{options.seed}:".encode() + strand).digest()
+    digest = hashlib.sha256(f"{seed}:".encode() + strand).digest()
     place = int.from_bytes(digest[:8]) / 2**64
     if place < options.test_share:
         return "test"

@@ -10,21 +10,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import ClassVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_generators.bundle_files import SPLITS, Split, check_replaceable, write_bundle
+from data_generators.bundle_files import SPLITS, BundleOptions, Split, check_folder, write_bundle
 from data_generators.genome import Genome
 from data_generators.genome_windows import WindowOptions, Windows, choose_windows, read_windows
-from data_generators.labelled_fasta import FastaOptions, open_fasta
+from data_generators.labelled_fasta import open_fasta
 from data_generators.peaks import Regions, merge, name_targets, read_bed
 from generalNAS_tools.files.progress import progress_bar
 from generalNAS_tools.runs.command import run_command
-from generalNAS_tools.runs.flags import RATE, flag, parse_options, switch
+from generalNAS_tools.runs.flags import parse_options
 
 log = logging.getLogger("make_bundle")
 RARE = 10
@@ -34,26 +33,6 @@ _OF_GENOMES = {"genome", "peaks", "peaks_table", "exclude", "valid_chroms", "tes
 _OF_GENOMES |= {field.name for field in fields(WindowOptions)} - {"seed"}
 _OF_FASTA = {"fasta", "labels", "valid_share", "test_share"}
 """Flags without effect on bundles of the other kind, where they are refused."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BundleOptions:
-    """Where the data are, and where the bundle goes."""
-
-    title: ClassVar = None
-    directory: str = flag(str, "data/own", "folder for train.mat, valid.mat, test.mat")
-    genome: str = flag(str, "", "genome as FASTA, plain or bgzipped")
-    peaks: tuple[str, ...] = flag(str, (), "BED or narrowPeak files, a target each")
-    peaks_table: str = flag(str, "", "instead: a table with a target's name, a tab, its file")
-    exclude: str = flag(str, "", "BED file of regions that no window may touch")
-    valid_chroms: str = flag(str, "", "chromosomes of valid.mat, separated by commas")
-    test_chroms: str = flag(str, "", "chromosomes of test.mat; the others train")
-    fasta: tuple[str, ...] = flag(str, (), "instead of a genome: positives, negatives; or one file")
-    labels: str = flag(str, "", "table of the labels of one --fasta file")
-    valid_share: float = flag(RATE, 0.1, "share of the --fasta sequences in valid.mat")
-    test_share: float = flag(RATE, 0.1, "share of the --fasta sequences in test.mat")
-    double_strands: bool = switch(False, "append the reverse complements to every split")
-    overwrite: bool = switch(False, "replace files that exist")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +55,7 @@ def main() -> None:
         name = word.partition("=")[0]
         if name.startswith("--") and name[2:] in unused:
             raise ValueError(f"{name}: without effect with --{mode}; leave it out")
-    check_replaceable(bundle.directory, overwrite=bundle.overwrite)
+    check_folder(bundle.directory, overwrite=bundle.overwrite)
     if bundle.fasta:
         from_fasta(bundle, options.windows.seed)
     else:
@@ -87,9 +66,7 @@ def main() -> None:
 
 def from_fasta(bundle: BundleOptions, seed: int) -> None:
     """Writes the bundle of FASTA files."""
-    shares = (bundle.valid_share, bundle.test_share)
-    options = FastaOptions(bundle.fasta, bundle.labels, *shares, seed, bundle.double_strands)
-    found = open_fasta(options)
+    found = open_fasta(bundle, seed)
     report(found.splits, found.targets, found.positives)
     write_bundle(bundle.directory, found.splits, seq_size=found.seq_size, targets=found.targets)
 
