@@ -135,7 +135,7 @@ def import_pysam() -> Any:
 
 
 def _bytes(text: str) -> Any:
-    return np.frombuffer(text.encode("latin-1"), np.uint8)
+    return np.frombuffer(text.encode("latin-1", "replace"), np.uint8)
 
 
 def check_bgzip(path: str, kind: str) -> bool:

@@ -198,6 +198,7 @@ def test_small_probabilities_keep_their_digits(files):
         ({"x.fa": b""}, [], "x.fa: no sequence in it"),
         ({"x.fa": b">short\nACGT\n"}, [], "x.fa: short has 4 bp; the model takes 40 bp"),
         ({"x.fa": b">a\n" + b"A" * 50 + b"*\n"}, [], "sequence a has a letter that is no base at"),
+        ({"x.fa": ">a\nAC€T\n".encode()}, [], "x.fa: sequence a has a letter that is no base at"),
         ({"x.fa": b">a\n\n"}, [], "x.fa: a has 0 bp; the model takes 40 bp"),
         ({"x.fa": gzip.compress(b">a\nA\n", mtime=0)[:12]}, [], "x.fa: compressed by gzip"),
         ({"model.pth": b""}, [], "model.pth: not a file of this project, or damaged"),
