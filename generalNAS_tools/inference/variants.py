@@ -18,7 +18,7 @@ from generalNAS_tools.files.atomic_files import reading
 
 log = logging.getLogger(__name__)
 _KIND = "a VCF file (plain or compressed by bgzip) or BCF file with variants"
-_BASES = set("ACGTRYSWKMBDHVN")
+_BASES = set("ACGTRYSWKMBDHVNacgtryswkmbdhvn")
 _OUTSIDE = "not within its chromosome"
 
 
@@ -142,8 +142,9 @@ def _alleles(path: str) -> Iterator[Variant]:
 
 def _obstacle(variant: Variant, genome: Genome, seq_size: int) -> str:
     """Why a variant can't be scored, or nothing."""
-    if not set(variant.alternative.upper()) <= _BASES:
-        return "no sequence as alternative allele (missing, symbolic or a breakend)"
+    for kind, allele in (("reference", variant.reference), ("alternative", variant.alternative)):
+        if not set(allele) <= _BASES:
+            return f"no sequence as {kind} allele (missing, symbolic or a breakend)"
     if max(len(variant.reference), len(variant.alternative)) > seq_size:
         return f"an allele longer than the model's {seq_size} bp"
     last = variant.position - 1 + len(variant.reference)

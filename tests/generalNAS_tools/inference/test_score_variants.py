@@ -195,8 +195,10 @@ def test_what_has_no_sequence_or_is_too_long_is_left_out(files):
     text += line("chr1", 80, bases("chr1", 80, SEQ_SIZE + 1), reference)
     text += line("chr1", 80, reference, f"{OTHER[reference]},<INS>")
     text += line("chr1", 5000, reference, OTHER[reference])
+    text += "".join(line("chr1", 80, f"{reference}{odd}", reference) for odd in ("*", "ß", "€"))
     rows, stderr = scored(files, text)
     assert len(rows) == 3
+    assert "3 variants left out: no sequence as reference allele" in stderr
     assert "1 variants left out: not within its chromosome" in stderr
     assert "5 variants left out: no sequence as alternative allele" in stderr
     assert f"1 variants left out: an allele longer than the model's {SEQ_SIZE} bp" in stderr
