@@ -81,7 +81,8 @@ def name_targets(peaks: tuple[str, ...], table: str) -> list[tuple[str, str]]:
                     f"--peaks: two files are called {name}; name them in --peaks_table"
                 )
         return list(zip(names, peaks, strict=True))
-    rows = [line.split("\t") for line in read_lines(table, "a table of names and peak files")]
+    lines = read_lines(table, "a table of names and peak files", ("#",))
+    rows = [line.split("\t") for line in lines]
     for row in rows:
         if len(row) != 2 or not all(row):
             raise ValueError(f"{table}: {row}; expected a name, a tab and a peak file")

@@ -217,13 +217,14 @@ def test_a_window_with_the_largest_share_of_unknown_bases_is_kept(tmp_path):
 
 def test_files_of_one_name_in_a_table_make_one_target(own):
     folder, genome, targets = own
-    (folder / "t.tsv").write_text("x\ta.narrowPeak\ny\tb.bed.gz\nx\tc.bed\n")
+    rows = "# name\tfile\ntrack\ta.narrowPeak\nbrowser\tb.bed.gz\ntrack\tc.bed\n"
+    (folder / "t.tsv").write_text(rows)
     line = [w for w in flags(folder, peaks=[]) if w != "--peaks"]
     assert make(*line, f"--peaks_table={folder / 't.tsv'}").code == 0
-    joint = {"x": targets["a"] + targets["c"], "y": targets["b"]}
+    joint = {"track": targets["a"] + targets["c"], "browser": targets["b"]}
     _, y = plain_windows(genome, joint, {"chr5"}, window=300, size=100, overlap=0.5)
     np.testing.assert_array_equal(read(folder / "out", "test")[1], y)
-    assert (folder / "out" / "targets.txt").read_text() == "x\ny\n"
+    assert (folder / "out" / "targets.txt").read_text() == "track\nbrowser\n"
 
 
 def test_rare_targets_are_warned_of(own):
