@@ -27,7 +27,7 @@ class QualityReport:
         self, iteration: int, archive: Archive, setup: Setup, *, options: PredictorOptions
     ) -> None:
         """Cross-validates the surrogate on the archive; logs, writes and draws the result."""
-        if len({entry.score for entry in archive.entries}) == 1:
+        if len({entry.score for entry in archive.entries}) == 1 < len(archive):
             log.warning(
                 "iteration %d: all %d scores are %.4f, the search can't tell them apart; "
                 "train longer (--epochs, --num_steps)",
