@@ -19,7 +19,7 @@ from generalNAS_tools.runs.flags import RATE, flag, switch
 
 SPLITS = ("train", "valid", "test")
 _V5_BYTES = 1 << 28
-"""The most that a v5 file, which is held in memory as a whole, takes for its sequences."""
+"""The most that a v5 file, which is held in memory as a whole, takes for sequences and labels."""
 _CHUNK_BYTES = 1 << 20
 
 
@@ -93,7 +93,8 @@ def write_bundle(
     with ExitStack() as stack:
         for name, split in splits.items():
             file = stack.enter_context(atomic_write(Path(directory) / f"{name}.mat"))
-            if name != "train" and split.size * len(BASES) * seq_size <= _V5_BYTES:
+            held = split.size * (len(BASES) * seq_size + len(targets))
+            if name != "train" and held <= _V5_BYTES:
                 _write_v5(file, name, split)
             else:
                 _write_v73(file, name, split, seq_size, len(targets))

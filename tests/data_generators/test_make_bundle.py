@@ -110,6 +110,17 @@ def test_small_blocks_and_v73_for_every_split_hold_the_same(own, monkeypatch):
         assert open_split(folder / "out" / f"{name}.mat", name).num_sequences == len(x)
 
 
+@pytest.mark.parametrize("spare", [0, -1])
+def test_what_a_v5_file_takes_counts_the_labels(own, monkeypatch, spare):
+    folder, _, targets = own
+    make(*flags(folder))
+    most = max(len(read(folder / "out", name)[0]) for name in ("valid", "test"))
+    monkeypatch.setattr(bundle_files, "_V5_BYTES", most * (4 * 300 + len(targets)) + spare)
+    assert make(*flags(folder, "--overwrite")).code == 0
+    heads = [(folder / "out" / f"{name}.mat").read_bytes()[:10] for name in ("valid", "test")]
+    assert (b"MATLAB 7.3" in heads) == (spare < 0)
+
+
 @pytest.mark.parametrize("form", ["crlf", "bgzip", "shuffled", "table"])
 def test_other_forms_of_the_files_make_the_same_bundle(own, form, tmp_path_factory):
     folder, genome, _ = own
