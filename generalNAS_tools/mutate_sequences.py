@@ -92,15 +92,20 @@ def draw(
     for column, target, values in chosen:
         strongest = int(np.abs(values).sum(0).argmax())
         first = max(min(strongest - span // 2, len(window.codes) - span), 0)
-        name = f"{out.stem}-{number}-{column}-{window.name}-{window.start}-{target}"
-        name = re.sub(r"[^\w.-]+", "_", name)
+        name = f"{_cut(out.stem, 180)}-{number}-{column}-{window.name}-{window.start}-{target}"
+        name = _cut(re.sub(r"[^\w.-]+", "_", name), 200)
         draw_mutations(
             values[:, first : first + span],
             spell(window)[first : first + span],
-            out.with_name(f"{name[:200]}.png"),
+            out.with_name(f"{name}.png"),
             title=f"{target}: {window.name}",
             start=window.start + first,
         )
+
+
+def _cut(text: str, size: int) -> str:
+    """A text's first bytes, as file systems count them."""
+    return text.encode(errors="replace")[:size].decode(errors="ignore")
 
 
 if __name__ == "__main__":

@@ -105,6 +105,19 @@ def test_a_picture_per_target_of_the_first_windows(files):
 
 
 @pytest.mark.parametrize(
+    ("stem", "name"),
+    [("out", "é" * 150), ("é" * 95, "a"), ("o" * 210, "a"), ("\udcff", "a")],
+    ids=["sequence", "accents", "file", "bytes"],
+)
+def test_long_names_have_a_picture_each(files, stem, name):
+    write_fasta(files / "x.fa", {name: SEQUENCES["one"], f"{name}2": SEQUENCES["two"]})
+    assert mutate(files, "--pictures=2", out=f"{stem}.npz").code == 0
+    pictures = [path.name for path in files.glob("*.png")]
+    assert len(pictures) == 4
+    assert max(len(picture.encode()) for picture in pictures) <= 204
+
+
+@pytest.mark.parametrize(
     ("content", "more", "message"),
     [
         (None, ["--out=out.tsv"], "out.tsv: no table of lines; expected a file .npz, .h5 or .hdf5"),
