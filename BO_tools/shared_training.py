@@ -53,11 +53,7 @@ class SharedTraining:
 
     def stateful(self) -> Mapping[str, Stateful]:
         """Everything that a checkpoint must hold."""
-        return {
-            "supernet": self.supernet,
-            "optimizer": self._optimizer,
-            "schedule": self._schedule,
-        }
+        return {"supernet": self.supernet, "optimizer": self._optimizer, "schedule": self._schedule}
 
     def train_whole(self, epoch: int) -> dict[str, float | None]:
         """An epoch of all operations at once; gives the history columns."""

@@ -17,12 +17,7 @@ from typing import ClassVar
 import numpy as np
 
 from data_generators.bundle_files import SPLITS, Block, Split, check_folder, write_bundle
-from data_generators.planted_motifs import (
-    MOTIFS,
-    NEAR,
-    PAIRS,
-    draw_sequences,
-)
+from data_generators.planted_motifs import MOTIFS, NEAR, PAIRS, draw_sequences
 from generalNAS_tools.files.progress import progress_bar
 from generalNAS_tools.runs.flags import SEED, flag, switch, whole
 

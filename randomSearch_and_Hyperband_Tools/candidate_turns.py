@@ -107,11 +107,7 @@ class CandidateTurns:
     """
 
     def __init__(
-        self,
-        genotypes: Sequence[Genotype],
-        scores: Scores,
-        setup: Setup,
-        options: SharedOptions,
+        self, genotypes: Sequence[Genotype], scores: Scores, setup: Setup, options: SharedOptions
     ) -> None:
         self._genotypes, self._scores, self._setup = genotypes, scores, setup
         self._options, self._store = options, CandidateStore(setup.run)

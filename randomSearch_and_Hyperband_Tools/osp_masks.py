@@ -13,12 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from generalNAS_tools.search_space.edge_masks import (
-    BoolArray,
-    Masks,
-    active_edges,
-    edges_of_node,
-)
+from generalNAS_tools.search_space.edge_masks import BoolArray, Masks, active_edges, edges_of_node
 from generalNAS_tools.search_space.genotypes import CELL_KINDS, NONE, CellKind
 
 Pair = tuple[int, int]
