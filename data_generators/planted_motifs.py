@@ -46,6 +46,8 @@ _PLANTED = 0.2
 _PAIR_KINDS = (0.2, 0.15, 0.15)
 """Shares of sequences with a pair as it should be, in the wrong order, and too far apart."""
 _MUTATED = 0.03
+_ATTEMPTS = 8
+"""Places tried for a pattern."""
 
 Codes = NDArray[np.uint8]
 
@@ -112,8 +114,6 @@ def _plant(
     taken: NDArray[np.bool_],
     rows: NDArray[np.intp],
     patterns: Codes,
-    *,
-    attempts: int = 8,
 ) -> NDArray[np.intp]:
     """Writes patterns over free places, on either strand; returns the rows where it worked.
 
@@ -123,13 +123,12 @@ def _plant(
         taken: positions of what was planted before, changed in place, (n, L).
         rows: the sequences to plant in, (m,).
         patterns: what to plant, (m, width).
-        attempts: places to try.
     """
     backward = rng.random((len(rows), 1)) < 0.5
     complement = np.where(patterns == _LEAVE, _LEAVE, 3 - patterns)[:, ::-1]
     patterns = np.where(backward, complement, patterns).astype(np.uint8)
     done = []
-    for _ in range(attempts):
+    for _ in range(_ATTEMPTS):
         starts = rng.integers(0, codes.shape[1] - patterns.shape[1] + 1, (len(rows), 1))
         places = np.broadcast_arrays(rows[:, None], starts + np.arange(patterns.shape[1]))
         written = patterns != _LEAVE
