@@ -122,11 +122,7 @@ class Network(nn.Module):
     stem_class: ClassVar[type[nn.Module]] = Stem
 
     def __init__(
-        self,
-        cells: Iterable[nn.Module],
-        rhn: nn.Module,
-        *,
-        options: NetworkOptions,
+        self, cells: Iterable[nn.Module], rhn: nn.Module, *, options: NetworkOptions
     ) -> None:
         super().__init__()
         shapes = cell_shapes(options.init_channels, options.layers)

@@ -87,10 +87,7 @@ def set_up(
     """
     data, device = options.data, pick_device("cpu" if elsewhere else options.run.device)
     splits = load_splits(
-        data.train_directory,
-        data.valid_directory,
-        cache_dir=data.cache_dir,
-        seq_size=data.seq_size,
+        data.train_directory, data.valid_directory, cache_dir=data.cache_dir, seq_size=data.seq_size
     )
     _check_statistics(supernet, splits)
     size = {"seq_size": splits.train.seq_size, "num_targets": splits.train.num_targets}

@@ -15,14 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generalNAS_tools.networks.cnn.convolutions import convolve, depthwise
-from generalNAS_tools.networks.cnn.operations import (
-    Part,
-    RowNorm,
-    folds,
-    is_small,
-    join,
-    split,
-)
+from generalNAS_tools.networks.cnn.operations import Part, RowNorm, folds, is_small, join, split
 from generalNAS_tools.networks.cnn.pointwise import fold_norm, pointwise, pointwise_into
 
 

@@ -13,14 +13,7 @@ from torch.nn import functional
 
 from generalNAS_tools.networks.cnn.batched_parts import Batch, BatchedPart, run_parts
 from generalNAS_tools.networks.cnn.edge_batches import OutgoingEdges
-from generalNAS_tools.networks.cnn.operations import (
-    IDENTITY,
-    PARTS,
-    POOLS,
-    Part,
-    ReLUConvBN,
-    pool,
-)
+from generalNAS_tools.networks.cnn.operations import IDENTITY, PARTS, POOLS, Part, ReLUConvBN, pool
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.search_space.genotypes import (
     CNN_CELL,

@@ -171,11 +171,7 @@ class OutgoingEdges(nn.Module):
         }
 
     def _scale(
-        self,
-        names: list[str],
-        places: list[list[int]],
-        columns: dict[str, Tensor],
-        channels: int,
+        self, names: list[str], places: list[list[int]], columns: dict[str, Tensor], channels: int
     ) -> Tensor:
         """The mixing weights of primitives on some slots each, for each channel: (n, C)."""
         weights = []
