@@ -16,13 +16,26 @@ _library = torch.library.Library("genomenas", "DEF")
 _library.define("multiply(Tensor a, Tensor b) -> Tensor")
 
 
-def multiply(a: Tensor, b: Tensor) -> Tensor:
-    """The product of matrices (M, K) and (K, N)."""
-    suits = a.dtype == torch.float32 and a.device.type == "cpu"
-    if suits and a.numel() * b.shape[1] >= _LEAST and _by_onednn():
-        product: Tensor = torch.ops.genomenas.multiply(a, b)
-        return product
-    return a @ b
+def multiply(a: Tensor, b: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The product of matrices (M, K) and (K, N), written into `out` if there is one."""
+    if not _suits(a, b):
+        return torch.mm(a, b, out=out)
+    product: Tensor = torch.ops.genomenas.multiply(a, b)
+    return product if out is None else out.copy_(product)
+
+
+def add_multiplied(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """Adds the product of matrices (M, K) and (K, N) to `total`, in place."""
+    if _suits(a, b):
+        total.add_(multiply(a, b))
+    else:
+        total.addmm_(a, b)
+
+
+def _suits(a: Tensor, b: Tensor) -> bool:
+    """Whether oneDNN is to multiply two matrices."""
+    single = a.dtype == torch.float32 and a.device.type == "cpu"
+    return single and a.numel() * b.shape[1] >= _LEAST and _by_onednn()
 
 
 @cache

@@ -3,8 +3,9 @@
 T time steps, B batch, H hidden, m nodes of a group.
 """
 
-from torch import Tensor, mm
+from torch import Tensor
 
+from generalNAS_tools.networks.matrix_product import multiply
 from generalNAS_tools.networks.rhn.kernels import (
     INITIAL,
     RHNInputs,
@@ -31,7 +32,7 @@ class FinalRecurrence(Recurrence):
         highway(self.saved.initial[t], previous, INITIAL, out=s[:1], work=self.first)
         for group, w, pre, work in self.groups:
             z, state = pre[t], s[group.state]
-            mm(inputs.feed(state), w, out=z)
+            multiply(inputs.feed(state), w, out=z)
             highway(z, state, group.spans, out=s[group.start : group.stop], work=work)
 
     def back_to_initial(self, t: int) -> Tensor:

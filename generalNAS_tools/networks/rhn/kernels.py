@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from generalNAS_tools.networks.matrix_product import add_multiplied, multiply
 from generalNAS_tools.networks.rhn.norm import Norm
 from generalNAS_tools.networks.rhn.plan import IDENTITY, RELU, SIGMOID, TANH, ActivationSpan
 from generalNAS_tools.search_space.genotypes import RHN_NODES
@@ -63,9 +64,9 @@ class RHNInputs(NamedTuple):
     def add_product(self, grad: Tensor, grad_pre: Tensor, weight: Tensor) -> None:
         """Adds to grad (..., H) what reaches a state through `feed(state) @ weight`."""
         if self.h_mask is None and grad.dtype == grad_pre.dtype:
-            grad.view(-1, grad.shape[-1]).addmm_(grad_pre, weight.t())
+            add_multiplied(grad.view(-1, grad.shape[-1]), grad_pre, weight.t())
             return
-        product = (grad_pre @ weight.t()).view(grad.shape).to(grad.dtype)
+        product = multiply(grad_pre, weight.t()).view(grad.shape).to(grad.dtype)
         grad.add_(product if self.h_mask is None else product.mul_(self.h_mask))
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from generalNAS_tools.networks.matrix_product import multiply
 from generalNAS_tools.networks.rhn.kernels import INITIAL, RHNInputs, SavedStates, highway_backward
 from generalNAS_tools.search_space.genotypes import RHN_NODES
 
@@ -83,7 +84,7 @@ class Recurrence:
         previous = torch.cat([inputs.hidden[None], output[:-1]])
         fed = (previous, *(part.rows(saved.states, 1) for part in inputs.parts))
         return [
-            inputs.feed(states).reshape(-1, states.shape[-1]).t() @ z.view(-1, z.shape[-1])
+            multiply(inputs.feed(states).reshape(-1, states.shape[-1]).t(), z.view(-1, z.shape[-1]))
             for states, z in zip(fed, (saved.initial, *saved.nodes), strict=True)
         ]
 

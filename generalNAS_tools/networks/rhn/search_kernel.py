@@ -11,6 +11,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor
 
+from generalNAS_tools.networks.matrix_product import multiply
 from generalNAS_tools.networks.rhn.kernels import (
     INITIAL,
     RHNInputs,
@@ -96,7 +97,7 @@ class SearchRecurrence(Recurrence):
         self._normalise(t, 0)
         for i, mixer in enumerate(self.mixers):
             z, rows = self.saved.nodes[i][t], mixer.node.rows(s)
-            torch.mm(inputs.feed(rows).view(-1, s.shape[-1]), inputs.w[i], out=z)
+            multiply(inputs.feed(rows).view(-1, s.shape[-1]), inputs.w[i], out=z)
             mixer.forward(z.view(*rows.shape[:2], z.shape[1]), rows, out=self.raw[0])
             self._normalise(t, i + 1)
 

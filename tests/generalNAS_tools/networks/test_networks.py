@@ -13,6 +13,7 @@ from generalNAS_tools.search_space.genotypes import parse_genotype
 from generalNAS_tools.search_space.mixing import MixingWeights, mask_mixing
 from generalNAS_tools.training.optimizers import split_parameters
 from tests.conformance_data import load_json
+from tests.generalNAS_tools.networks.by_onednn import by_onednn
 from tests.plain_forms.network import PlainSupernet
 
 COUNTS = load_json("parameter_counts")
@@ -132,8 +133,9 @@ def weight_gradients(network, arguments):
     return [gradient.double() for gradient in gradients]
 
 
+@pytest.mark.parametrize("onednn", [True, False])
 @pytest.mark.parametrize("kind", ["supernet", "final"])
-def test_float32_gradients_of_all_weights_are_those_of_float64(kind, folding):
+def test_float32_gradients_of_all_weights_are_those_of_float64(kind, onednn, folding):
     torch.manual_seed(0)
     options = NetworkOptions(50, 3, 4, 3, dropoutx=0.1, dropouth=0.05)
     network, mixing = FinalNetwork(GENOTYPE, options), []
@@ -142,7 +144,8 @@ def test_float32_gradients_of_all_weights_are_those_of_float64(kind, folding):
     network.network.head[0].p = 0.0  # its draws differ between the types
     x = torch.randn(8, 4, 50)
     single = [MixingWeights(*(w.detach().float().requires_grad_() for w in m)) for m in mixing]
-    found = weight_gradients(network, [x, *single])
+    with by_onednn(onednn):
+        found = weight_gradients(network, [x, *single])
     exact = weight_gradients(network.double(), [x.double(), *mixing])
     whole = torch.stack([gradient.norm() for gradient in exact]).norm()
     for one, other in zip(found, exact, strict=True):

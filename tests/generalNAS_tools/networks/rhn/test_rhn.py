@@ -10,6 +10,7 @@ from generalNAS_tools.networks.rhn.cells import FinalRHN, SearchRHN
 from generalNAS_tools.search_space.edge_masks import RHN_EDGES, edges_of_node
 from generalNAS_tools.search_space.genotypes import RHN_PRIMITIVES
 from tests.conformance_data import load_npz
+from tests.generalNAS_tools.networks.by_onednn import by_onednn
 from tests.generalNAS_tools.networks.rhn.compiling import compiling
 from tests.plain_forms.rhn import PlainSearchRHN, plain_state
 
@@ -283,6 +284,19 @@ def test_bfloat16_is_close_to_float32(make):
     for a, b in zip(rough, exact, strict=True):
         assert a.dtype == torch.float32
         assert (a - b).norm() < 0.03 * b.norm()
+
+
+@pytest.mark.parametrize("make", [SearchRHN, FinalRHN])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_products_by_onednn_differ_in_rounding_alone(make, dropout):
+    arguments, extra = (GENES, []) if make is FinalRHN else (FULL, [torch.rand(36, 5) / 5])
+    cell = set_weights(make(H, arguments, dropouth=dropout), 0.1)
+    x, sides = torch.randn(T, B, H), []
+    for on in (True, False):
+        with by_onednn(on) as asked:
+            sides.append(results(cell, x, *extra))
+        assert asked.call_count > 2 * T
+    assert_close(*sides, rtol=1e-4, atol=1e-5)
 
 
 def test_float16_is_refused():
