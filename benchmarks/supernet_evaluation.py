@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 
 from generalNAS_tools.data.deepsea_data import PackedSplit, epoch_indices, even_batches
 from generalNAS_tools.files.atomic_files import reading
@@ -107,6 +106,8 @@ def reliability(losses: Array) -> dict[str, float]:
         `noise`: standard error of a candidate's difference from the mean candidate.
         `same choice`: share of the halvings whose halves find the same removal to hurt most.
     """
+    from scipy import stats  # slow: not for --help
+
     rng, count = np.random.default_rng(0), losses.shape[1]
     found, same = [], []
     for _ in range(HALVINGS):
@@ -128,6 +129,8 @@ def removals(
     stage: OSPStage, masks: Masks, setup: Setup, options: EvaluationOptions, epoch: int
 ) -> list[dict[str, Any]]:
     """A row for each draw of candidates and kind of statistics."""
+    from scipy import stats  # slow: not for --help
+
     rows = []
     for draw in range(options.draws):
         rng = np.random.default_rng([setup.loop.seed, epoch, draw])

@@ -10,19 +10,15 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy import stats
 
-from benchmarks.comparison.significance import LEVEL
 from benchmarks.supernet_judges import CRITERIA, JUDGES, Figures, Options, figures_of
 from generalNAS_tools.files.atomic_files import reading
-from generalNAS_tools.pictures.graph_drawing import DPI
-from generalNAS_tools.pictures.pictures import save_figure
+from generalNAS_tools.pictures.figures import new_figure, save_figure
 from generalNAS_tools.runs.command import run_command, set_up
 from generalNAS_tools.runs.flags import parse_options
 from generalNAS_tools.runs.options import ScoreOptions, SupernetOptions
@@ -31,6 +27,9 @@ from generalNAS_tools.search_space.genotypes import Genotype
 from randomSearch_and_Hyperband_Tools.candidates import start_candidate, train_candidate
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
 from randomSearch_and_Hyperband_Tools.sampling_options import SampledOptions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +112,10 @@ def agreement(scores: Array, truth: Array, *, rising: bool) -> Agreement:
         truth: (N,).
         rising: larger is better.
     """
+    from scipy import stats  # slow, as what uses it: not for --help
+
+    from benchmarks.comparison.significance import LEVEL
+
     sign = 1 if rising else -1
     first, second = (
         stats.rankdata(np.nan_to_num(sign * values, nan=-np.inf)) for values in (scores, truth)
@@ -151,11 +154,11 @@ def agreements(table: Table) -> list[dict[str, Any]]:
     return rows
 
 
-def draw(table: Table, rows: Sequence[dict[str, Any]]) -> Figure:
+def draw(table: Table, rows: Sequence[dict[str, Any]]) -> "Figure":
     """What each supernet says against what training alone says, a row of panels a criterion."""
     judges = [judge for judge in table.scores if judge.endswith(tuple(STATISTICS))]
-    size = (2.5 * len(judges), 2.7 * len(CRITERIA))
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    width, height = 2.5 * len(judges), 2.7 * len(CRITERIA)
+    figure = new_figure(width, height, layout="constrained")
     grid = figure.subplots(len(CRITERIA), len(judges), squeeze=False)
     taus = {(row["judge"], row["criterion"]): row["tau"] for row in rows}
     for panels, (criterion, label) in zip(grid, CRITERIA.items(), strict=True):
