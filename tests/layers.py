@@ -44,7 +44,7 @@ PICKLE_READER = "generalNAS_tools.files.pickled_genotypes"
 PICKLE_MODULES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
 PICKLE_ERRORS = {"UnpicklingError", "PicklingError", "PickleError"}
 """What any module may use of `pickle`, to catch what torch.load raises."""
-MAX_FUNCTION, MAX_MODULE, MAX_PROJECT = 40, 250, 10500
+MAX_FUNCTION, MAX_MODULE, MAX_PROJECT = 40, 250, 10300
 """The house asks for 6,000 lines of code at most; this holds the project until it gets there."""
 
 

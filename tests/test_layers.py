@@ -157,10 +157,10 @@ def test_the_largest_sizes_pass(tmp_path):
 
 
 def test_a_project_too_large_is_found(tmp_path):
-    modules = MAX_PROJECT // MAX_MODULE
+    modules = -(-MAX_PROJECT // MAX_MODULE)
     many = {f"samplers__new{number}": "x = 1\n" * MAX_MODULE for number in range(modules)}
     assert size_errors(made_up(tmp_path, **many)) == [
-        f"the project has {MAX_PROJECT} lines of code"
+        f"the project has {modules * MAX_MODULE} lines of code"
     ]
 
 
