@@ -33,9 +33,11 @@ def add_multiplied(total: Tensor, a: Tensor, b: Tensor) -> None:
 
 
 def _suits(a: Tensor, b: Tensor) -> bool:
-    """Whether oneDNN is to multiply two matrices."""
+    """Whether oneDNN is to multiply two matrices; never in a program for others (torch.export)."""
     single = a.dtype == torch.float32 and a.device.type == "cpu"
-    return single and a.numel() * b.shape[1] >= _LEAST and _by_onednn()
+    if torch.compiler.is_compiling() or not single:
+        return False
+    return a.numel() * b.shape[1] >= _LEAST and _by_onednn()
 
 
 @cache
