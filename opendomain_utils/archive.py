@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import sys
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -214,7 +215,7 @@ def _parse_row(row: Any, where: str) -> ScoredArchitecture:
     entry = ScoredArchitecture(**row)._replace(
         genotype=canonical(genotype), score=float(score), seconds=float(seconds)
     )
-    if entry.criterion not in CRITERIA:
+    if entry.criterion not in tuple(CRITERIA):
         raise ValueError(
             f"{where}: criterion is {entry.criterion!r}; expected one of {', '.join(CRITERIA)}"
         )
@@ -226,4 +227,5 @@ def _parse_row(row: Any, where: str) -> ScoredArchitecture:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) <= sys.float_info.max
