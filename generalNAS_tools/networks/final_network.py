@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from generalNAS_tools.networks.cnn.cells import FinalCell
-from generalNAS_tools.networks.frame import Network, NetworkOptions, NetworkOutput, cell_shapes
+from generalNAS_tools.networks.frame import Network, NetworkOptions, NetworkOutput, Stem
 from generalNAS_tools.networks.rhn.cells import FinalRHN
 from generalNAS_tools.search_space.genotypes import Genotype
 
@@ -21,20 +21,14 @@ class FinalNetwork(nn.Module):
 
     cell: ClassVar[type[nn.Module]] = FinalCell
     rhn: ClassVar[type[nn.Module]] = FinalRHN
-    frame: ClassVar[type[Network]] = Network
+    stem: ClassVar[type[nn.Module]] = Stem
 
     def __init__(
         self, genotype: Genotype, options: NetworkOptions, *, drop_path: float = 0.0
     ) -> None:
         super().__init__()
         self.drop_path = drop_path
-        shapes = cell_shapes(options.init_channels, options.layers)
-        cells = [
-            self.cell(genotype.reduce if shape.is_reduction else genotype.normal, shape)
-            for shape in shapes
-        ]
-        rhn = self.rhn(4 * shapes[-1].channels, genotype.rnn, **options.rhn_dropout)
-        self.network = self.frame(cells, rhn, options=options)
+        self.network = Network(genotype, options, cell=self.cell, rhn=self.rhn, stem=self.stem)
 
     def forward(self, x: Tensor) -> NetworkOutput:
         """Logits and RHN outputs of one-hot DNA `x`, (B, 4, L)."""

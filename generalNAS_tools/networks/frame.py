@@ -4,16 +4,17 @@ Dimension letters: B batch, C channels, L sequence length (bp), T RHN time steps
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from generalNAS_tools.networks.cnn.cells import CellShape
 from generalNAS_tools.networks.cnn.convolutions import RowConv
-from generalNAS_tools.search_space.genotypes import RHN_NODES
+from generalNAS_tools.search_space.edge_masks import Masks
+from generalNAS_tools.search_space.genotypes import RHN_NODES, Genotype
 
 STEM_KERNEL = 13
 STEM_MULTIPLIER = 3
@@ -56,11 +57,6 @@ class NetworkOptions:
     dropoutx: float = 0.1
     dropouth: float = 0.05
     head_dropout: float = 0.1
-
-    @property
-    def rhn_dropout(self) -> dict[str, float]:
-        """The RHN's rates of dropout, by its arguments."""
-        return {"dropoutx": self.dropoutx, "dropouth": self.dropouth}
 
     def check_memory(self, copies: int = 1) -> None:
         """Checks that the weights of RHN and head alone fit into this machine's memory.
@@ -117,19 +113,35 @@ class Stem(nn.Sequential):
 
 
 class Network(nn.Module):
-    """Stem, the given cells, the given RHN, and the head."""
+    """Stem, cells, RHN, and the head.
 
-    stem_class: ClassVar[type[nn.Module]] = Stem
+    Args:
+        parts: what the cells and the RHN are made of.
+        options: what else.
+        cell: makes a cell of its part and its shape.
+        rhn: makes the RHN of its width, its part and rates of dropout.
+        stem: makes the stem of its number of channels.
+    """
 
     def __init__(
-        self, cells: Iterable[nn.Module], rhn: nn.Module, *, options: NetworkOptions
+        self,
+        parts: Genotype | Masks,
+        options: NetworkOptions,
+        *,
+        cell: Callable[..., nn.Module],
+        rhn: Callable[..., nn.Module],
+        stem: Callable[[int], nn.Module] = Stem,
     ) -> None:
         super().__init__()
         shapes = cell_shapes(options.init_channels, options.layers)
-        stem_channels = shapes[0].in_channels[0]
-        self.stem = self.stem_class(stem_channels)
-        self.cells = nn.ModuleList(cells)
-        self.rhn = rhn
+        # Made before the stem: what is drawn for a seed depends on the order.
+        cells = [
+            cell(parts.reduce if shape.is_reduction else parts.normal, shape) for shape in shapes
+        ]
+        dropout = {"dropoutx": options.dropoutx, "dropouth": options.dropouth}
+        recurrent = rhn(4 * shapes[-1].channels, parts.rnn, **dropout)
+        self.stem = stem(shapes[0].in_channels[0])
+        self.cells, self.rhn = nn.ModuleList(cells), recurrent
         width = num_time_steps(options.seq_size, shapes) * 4 * shapes[-1].channels
         hidden, last = nn.Linear(width, HEAD_SIZE), nn.Linear(HEAD_SIZE, options.num_targets)
         for layer in (hidden, last):

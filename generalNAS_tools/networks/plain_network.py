@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from generalNAS_tools.networks.cnn.cells import CellShape
 from generalNAS_tools.networks.cnn.operations import IDENTITY, PARTS, POOL_KERNEL, POOLS, Part
 from generalNAS_tools.networks.final_network import FinalNetwork
-from generalNAS_tools.networks.frame import STEM_KERNEL, Network, NetworkOutput
+from generalNAS_tools.networks.frame import STEM_KERNEL, NetworkOutput
 from generalNAS_tools.networks.rhn.cells import RHN
 from generalNAS_tools.search_space.genotypes import CNN_INPUTS, EDGES_PER_CNN_NODE, Gene
 
@@ -91,12 +91,7 @@ class PlainRHN(RHN):
         self.genes = tuple(genes)
         self.gate = nn.GLU()  # [a, c] → a ∘ σ(c)
         self.activations = nn.ModuleDict(
-            {
-                "tanh": nn.Tanh(),
-                "identity": nn.Identity(),
-                "sigmoid": nn.Sigmoid(),
-                "relu": nn.ReLU(),
-            }
+            dict(tanh=nn.Tanh(), identity=nn.Identity(), sigmoid=nn.Sigmoid(), relu=nn.ReLU())
         )
 
     def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
@@ -129,16 +124,10 @@ class PlainStem(nn.Sequential):
         super().__init__(conv, nn.BatchNorm1d(channels))
 
 
-class PlainFrame(Network):
-    """The frame with a plain stem."""
-
-    stem_class = PlainStem
-
-
 class PlainFinalNetwork(FinalNetwork):
     """The plain form of `FinalNetwork`; `take_weights` gives it the weights of one."""
 
-    cell, rhn, frame = PlainCell, PlainRHN, PlainFrame
+    cell, rhn, stem = PlainCell, PlainRHN, PlainStem
 
     def forward(self, x: Tensor) -> NetworkOutput:
         """Logits and RHN outputs of one-hot DNA `x`, (B, 4, L)."""

@@ -19,12 +19,7 @@ class Supernet(nn.Module):
         super().__init__()
         self.masks = masks
         self.shapes = cell_shapes(options.init_channels, options.layers)
-        cells = [
-            SearchCell(masks.reduce if shape.is_reduction else masks.normal, shape)
-            for shape in self.shapes
-        ]
-        rhn = SearchRHN(4 * self.shapes[-1].channels, masks.rnn, **options.rhn_dropout)
-        self.network = Network(cells, rhn, options=options)
+        self.network = Network(masks, options, cell=SearchCell, rhn=SearchRHN)
 
     def forward(
         self, x: Tensor, mixing: MixingWeights, active: Masks | None = None

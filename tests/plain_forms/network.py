@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from generalNAS_tools.networks.frame import cell_shapes
-from generalNAS_tools.networks.plain_network import PlainFrame
+from generalNAS_tools.networks.frame import Network, cell_shapes
+from generalNAS_tools.networks.plain_network import PlainStem
 from tests.plain_forms.cells import PlainSearchCell
 from tests.plain_forms.rhn import PlainSearchRHN
 
@@ -14,17 +14,9 @@ class PlainSupernet(nn.Module):
     def __init__(self, masks, options):
         super().__init__()
         self.shapes = cell_shapes(options.init_channels, options.layers)
-        cells = [
-            PlainSearchCell(masks.reduce if shape.is_reduction else masks.normal, shape)
-            for shape in self.shapes
-        ]
-        rhn = PlainSearchRHN(
-            4 * self.shapes[-1].channels,
-            masks.rnn,
-            dropoutx=options.dropoutx,
-            dropouth=options.dropouth,
+        self.network = Network(
+            masks, options, cell=PlainSearchCell, rhn=PlainSearchRHN, stem=PlainStem
         )
-        self.network = PlainFrame(cells, rhn, options=options)
 
     def forward(self, x, mixing):
         inputs = [
