@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from generalNAS_tools.networks.matrix_product import multiply
 from generalNAS_tools.networks.rhn.kernels import RHNInputs
 from generalNAS_tools.networks.rhn.norm import Norm
 from generalNAS_tools.networks.rhn.plan import Edges
+from generalNAS_tools.networks.rhn.recurrence import Differentiable
 from generalNAS_tools.networks.rhn.steps import Step
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def run(edges: Edges, inputs: RHNInputs) -> Tensor | None:
             return None
         if not keep:
             return recurrence.forward(tensors)
-        result: Tensor = _Differentiable.apply(recurrence, *tensors)
+        result: Tensor = Differentiable.apply(recurrence, *tensors)
         return result
 
 
@@ -212,24 +212,3 @@ class _Recurrence:
 def _product(states: Tensor, grad: Tensor) -> Tensor:
     """Gradient of the matrix between states (T, B, H) and pre-activations (T, B, 2Hm)."""
     return multiply(states.flatten(0, 1).t(), grad.flatten(0, 1))
-
-
-class _Differentiable(torch.autograd.Function):
-    """(recurrence, its tensors) → (T, B, H)."""
-
-    @staticmethod
-    def forward(ctx: Any, recurrence: _Recurrence, *tensors: Tensor) -> Tensor:
-        output = recurrence.forward(tensors)
-        ctx.recurrence = recurrence
-        ctx.save_for_backward(output, *tensors)
-        return output
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        recurrence, ctx.recurrence = ctx.recurrence, None
-        if recurrence is None:
-            raise RuntimeError("the RHN's backward pass frees what it saved, so runs only once")
-        output, *tensors = ctx.saved_tensors
-        with torch.autocast(grad.device.type, enabled=False):
-            return None, *recurrence.backward(grad, output, tensors)

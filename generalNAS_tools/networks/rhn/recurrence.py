@@ -7,6 +7,7 @@ a time step does between the initial state and the mean of the nodes is `search_
 T time steps, B batch, H hidden.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -95,34 +96,50 @@ def run(kind: type[Recurrence], inputs: RHNInputs) -> Tensor:
     with torch.autocast(inputs.hidden.device.type, enabled=False):
         if torch.is_grad_enabled() and wanted:
             fixed = inputs.with_tensors([None] * len(inputs.tensors))
-            result: Tensor = _Differentiable.apply(kind, fixed, *inputs.tensors)
+            result: Tensor = Differentiable.apply(_Pass(kind, fixed), *inputs.tensors)
             return result
         return kind(inputs, SavedStates.empty(inputs, keep=False)).forward()
 
 
-class _Differentiable(torch.autograd.Function):
-    """(kind, inputs without tensors, mixing, pre, hidden, w0, *w) → (T, B, H)."""
+class _Pass:
+    """A recurrence that is made anew for its backward pass: its buffers don't wait."""
+
+    def __init__(self, kind: type[Recurrence], fixed: RHNInputs) -> None:
+        self.kind, self.fixed = kind, fixed
+
+    def forward(self, tensors: Sequence[Any]) -> Tensor:
+        """Output (T, B, H)."""
+        inputs = self.fixed.with_tensors(tensors)
+        self.saved = SavedStates.empty(inputs, keep=True)
+        return self.kind(inputs, self.saved).forward()
+
+    def backward(self, grad: Tensor, output: Tensor, tensors: Sequence[Any]) -> list[Any]:
+        """Gradients of `tensors`."""
+        recurrence, weights = self.kind(self.fixed.with_tensors(tensors), self.saved), tensors[3:]
+        hidden = recurrence.backward(output, grad)
+        needed = any(weight.requires_grad for weight in weights)
+        grads = recurrence.weight_grads(output) if needed else [None] * len(weights)
+        return [recurrence.mixing_grad(), self.saved.initial, hidden, *grads]
+
+
+class Differentiable(torch.autograd.Function):
+    """(a pass over all time steps, its tensors) → (T, B, H)."""
 
     @staticmethod
-    def forward(ctx: Any, kind: type[Recurrence], fixed: RHNInputs, *tensors: Tensor) -> Tensor:
-        inputs = fixed.with_tensors(tensors)
-        ctx.kind, ctx.fixed, ctx.saved = kind, fixed, SavedStates.empty(inputs, keep=True)
-        output = kind(inputs, ctx.saved).forward()
+    def forward(ctx: Any, steps: Any, *tensors: Tensor) -> Tensor:
+        """Runs the pass; keeps what its backward needs."""
+        output: Tensor = steps.forward(tensors)
+        ctx.steps = steps
         ctx.save_for_backward(output, *tensors)
         return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        saved, ctx.saved = ctx.saved, None
-        if saved is None:
-            raise RuntimeError(
-                "the RHN's backward pass overwrites what it saved, so runs only once"
-            )
+        """Gradients of the tensors."""
+        steps, ctx.steps = ctx.steps, None
+        if steps is None:
+            raise RuntimeError("the RHN's backward pass frees what it saved, so runs only once")
         output, *tensors = ctx.saved_tensors
-        needed = ctx.needs_input_grad[5:]
         with torch.autocast(grad.device.type, enabled=False):
-            recurrence = ctx.kind(ctx.fixed.with_tensors(tensors), saved)
-            hidden = recurrence.backward(output, grad)
-            weights = recurrence.weight_grads(output) if any(needed) else [None] * len(needed)
-        return None, None, recurrence.mixing_grad(), saved.initial, hidden, *weights
+            return None, *steps.backward(grad, output, tensors)
