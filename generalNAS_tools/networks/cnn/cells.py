@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generalNAS_tools.networks.cnn.batched_parts import Batch, BatchedPart, run_parts
-from generalNAS_tools.networks.cnn.edge_batches import OutgoingEdges
-from generalNAS_tools.networks.cnn.operations import IDENTITY, PARTS, POOLS, Part, ReLUConvBN, pool
+from generalNAS_tools.networks.cnn.edge_batches import OutgoingEdges, batched_parts
+from generalNAS_tools.networks.cnn.operations import POOLS, ReLUConvBN, pool
 from generalNAS_tools.search_space.edge_masks import CNN_EDGES, BoolArray
 from generalNAS_tools.search_space.genotypes import (
     CNN_CELL,
@@ -159,11 +159,8 @@ def inherit_cell(new: SearchCell, old: SearchCell) -> None:
     new.preprocess0.load_state_dict(old.preprocess0.state_dict())
     new.preprocess1.load_state_dict(old.preprocess1.state_dict())
     for edge, primitive in np.argwhere(new.mask & old.mask):
-        for target, source in zip(
-            new.operation_tensors(edge, primitive),
-            old.operation_tensors(edge, primitive),
-            strict=True,
-        ):
+        both = (cell.operation_tensors(edge, primitive) for cell in (new, old))
+        for target, source in zip(*both, strict=True):
             target.copy_(source)
 
 
@@ -172,15 +169,10 @@ class FinalCell(nn.Module):
 
     def __init__(self, genes: Sequence[Gene], shape: CellShape) -> None:
         super().__init__()
-        self.genes, self.shape, channels = tuple(genes), shape, shape.channels
+        self.genes, self.shape = tuple(genes), shape
         self.preprocess0, self.preprocess1 = _preprocessing(shape, affine=True)
         self.operations = nn.ModuleList(
-            nn.ModuleList(
-                BatchedPart(
-                    part, 1, channels, stride=1 if number else shape.stride_from(state), affine=True
-                )
-                for number, part in enumerate(self._parts(name, state))
-            )
+            batched_parts(name, 1, shape.channels, stride=shape.stride_from(state), affine=True)
             for name, state in self.genes
         )
 
@@ -196,11 +188,11 @@ class FinalCell(nn.Module):
         with torch.autocast(state0.device.type, enabled=False):
             states = [self.preprocess0(state0), self.preprocess1(state1)]
             rectified: dict[int, Tensor] = {}
-            for number, (name, state) in enumerate(self.genes):
-                if self._parts(name, state) and state not in rectified:
+            for number, (_, state) in enumerate(self.genes):
+                if self._modules_of(number) and state not in rectified:
                     rectified[state] = functional.relu(states[state])
                 result = self._operation(number, states[state], rectified.get(state))
-                if self.training and drop_path > 0 and not self._is_identity(name, state):
+                if self.training and drop_path > 0 and result is not states[state]:
                     kept = result.new_empty(len(result), 1, 1).bernoulli_(1 - drop_path)
                     result = result * (kept / (1 - drop_path))
                 if number % EDGES_PER_CNN_NODE == 0:
@@ -217,9 +209,10 @@ class FinalCell(nn.Module):
         name, state = self.genes[number]
         if name in POOLS:
             return pool(name, x, self.shape.stride_from(state))
-        if rectified is None or self._is_identity(name, state):
+        parts = self._modules_of(number)
+        if rectified is None or not parts:
             return x
-        *first, last = parts = self._modules_of(number)
+        *first, last = parts
         levels = [[Batch(part, [0])] for part in first]
         read = rectified[:, :: parts[0].step].unsqueeze(2)
         return last(run_parts(levels, read), [0]).squeeze(2)
@@ -227,9 +220,3 @@ class FinalCell(nn.Module):
     def _modules_of(self, number: int) -> list[BatchedPart]:
         parts = cast(nn.ModuleList, self.operations[number])
         return [cast(BatchedPart, part) for part in parts]
-
-    def _is_identity(self, name: str, state: int) -> bool:
-        return name == IDENTITY and self.shape.stride_from(state) == 1
-
-    def _parts(self, name: str, state: int) -> tuple[Part, ...]:
-        return () if name in POOLS or self._is_identity(name, state) else PARTS[name]

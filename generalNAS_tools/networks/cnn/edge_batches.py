@@ -65,11 +65,8 @@ class OutgoingEdges(nn.Module):
         for name, members in self.members.items():
             if members and name in POOLS:
                 self.norms[name] = RowNorm(channels, affine=False)
-            elif members and name in PARTS and not self._is_identity(name):
-                self.batches[name] = nn.ModuleList(
-                    BatchedPart(part, len(members), channels, stride=1 if number else stride)
-                    for number, part in enumerate(PARTS[name])
-                )
+            elif members and (parts := batched_parts(name, len(members), channels, stride=stride)):
+                self.batches[name] = parts
 
     def forward(
         self, x: Tensor, mixing: Tensor, active: BoolArray, *, skip_dropout: float
@@ -157,7 +154,7 @@ class OutgoingEdges(nn.Module):
         else:
             length = -(-x.shape[1] // self.stride)
             totals = x.new_zeros(len(self.edges), len(x) * length * x.shape[2])
-        if chosen[IDENTITY] and self._is_identity(IDENTITY) and dropped:
+        if chosen[IDENTITY] and IDENTITY not in self.batches and dropped:
             own = columns[IDENTITY].unsqueeze(1).to(x.dtype)
             copies = x.flatten().expand(len(self.edges), -1)
             totals = totals + own * functional.dropout(copies, dropped)
@@ -186,5 +183,13 @@ class OutgoingEdges(nn.Module):
             return []
         return [cast(BatchedPart, part) for part in cast(nn.ModuleList, self.batches[name])]
 
-    def _is_identity(self, name: str) -> bool:
-        return name == IDENTITY and self.stride == 1
+
+def batched_parts(
+    name: str, operations: int, channels: int, *, stride: int, affine: bool = False
+) -> nn.ModuleList:
+    """A primitive's parts, the first with the stride; none where it holds no weights."""
+    parts = () if name == IDENTITY and stride == 1 else PARTS.get(name, ())
+    return nn.ModuleList(
+        BatchedPart(part, operations, channels, stride=1 if number else stride, affine=affine)
+        for number, part in enumerate(parts)
+    )
