@@ -44,9 +44,6 @@ def save_figure(figure: "Figure", path: str | os.PathLike[str]) -> None:
     """Writes a figure whole or not at all, as SVG or else PNG; the same figure, the same bytes."""
     from matplotlib import rc_context  # slow: not for --help
 
-    vector = Path(path).suffix == ".svg"
+    kind = "svg" if Path(path).suffix == ".svg" else "png"
     with rc_context({"svg.hashsalt": "genomeNAS"}), atomic_write(path) as file:
-        if vector:
-            figure.savefig(file, format="svg", metadata={"Date": None})
-        else:
-            figure.savefig(file, format="png")
+        figure.savefig(file, format=kind, metadata={"Date": None})

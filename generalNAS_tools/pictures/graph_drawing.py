@@ -73,17 +73,8 @@ def place_nodes(graph: "nx.MultiDiGraph[str]") -> dict[str, tuple[float, float]]
 def _draw_label(axes: "Axes", box: "Bbox", text: str, colour: Any) -> None:
     x, y = axes.transData.inverted().transform(box.get_points().mean(axis=0))
     background = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    axes.text(
-        x,
-        y,
-        text,
-        color=colour,
-        fontsize=LABEL_SIZE,
-        ha="center",
-        va="center",
-        bbox=background,
-        zorder=3,
-    )
+    style: dict[str, Any] = {"fontsize": LABEL_SIZE, "ha": "center", "va": "center", "zorder": 3}
+    axes.text(x, y, text, color=colour, bbox=background, **style)
 
 
 def _inward_bend(source: Array, target: Array, centre: Array) -> float:

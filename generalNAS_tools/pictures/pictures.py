@@ -60,6 +60,7 @@ def draw_genotype(genotype: Genotype, path: str | os.PathLike[str]) -> None:
     from matplotlib.lines import Line2D  # slow: not for --help
 
     figure = new_figure(15, 18)
+    above: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "frameon": False}
     for row, (name, cell) in enumerate(_CELLS.items()):
         axes = figure.add_axes((0.01, 0.675 - row * 0.33, 0.98, 0.27))
         axes.set(xlim=(-1.08, 1.08), ylim=(-1.15, 1.15))
@@ -74,13 +75,7 @@ def draw_genotype(genotype: Genotype, path: str | os.PathLike[str]) -> None:
             if primitive in {gene[0] for gene in genes}
         ]
         handles.append(Line2D([], [], color=PLAIN_COLOUR, linestyle="--", label="into the output"))
-        axes.legend(
-            handles=handles,
-            ncols=len(handles),
-            loc="lower center",
-            bbox_to_anchor=(0.5, 1),
-            frameon=False,
-        )
+        axes.legend(handles=handles, ncols=len(handles), **above)
     save_figure(figure, path)
 
 
@@ -199,25 +194,14 @@ def _draw_edges(axes: "Axes", ratios: "np.ma.MaskedArray[Any, Any]", cell: _Cell
     epochs, _, count = ratios.shape
     alive = ~np.ma.getmaskarray(ratios).all(axis=2)
     lives = (alive * np.arange(1, epochs + 1)[:, None]).max(axis=0)
+    across = axes.get_yaxis_transform()
+    hatched: dict[str, Any] = {"fc": "white", "ec": "0.7", "hatch": "///", "linewidth": 0}
     for number, edge in enumerate(cell.kind.edges):
-        axes.broken_barh(
-            [(lives[number] + 0.5, epochs - lives[number])],
-            (number * count - 0.5, count),
-            facecolor="white",
-            edgecolor="0.7",
-            hatch="///",
-            linewidth=0,
-        )
-        axes.axhline(number * count - 0.5, color="white", linewidth=1.5)
-        axes.text(
-            -0.27,
-            (number + 0.5) * count - 0.5,
-            f"{cell.states[edge.state]} → {cell.states[cell.kind.inputs + edge.node]}",
-            transform=axes.get_yaxis_transform(),
-            ha="right",
-            va="center",
-            fontsize=9,
-        )
+        top = number * count - 0.5
+        axes.broken_barh([(lives[number] + 0.5, epochs - lives[number])], (top, count), **hatched)
+        axes.axhline(top, color="white", linewidth=1.5)
+        name = f"{cell.states[edge.state]} → {cell.states[cell.kind.inputs + edge.node]}"
+        axes.text(-0.27, top + count / 2, name, transform=across, ha="right", va="center", size=9)
 
 
 def _draw_stages(axes: "Axes", stages: Sequence[int]) -> None:
@@ -227,11 +211,6 @@ def _draw_stages(axes: "Axes", stages: Sequence[int]) -> None:
         return
     for start, end in pairwise([*starts, len(stages)]):
         axes.axvline(start + 0.5, color="black", linewidth=2)
-        axes.text(
-            (start + end + 1) / 2,
-            1.004,
-            f"stage {stages[start]}",
-            transform=axes.get_xaxis_transform(),
-            ha="center",
-            fontsize=11,
-        )
+        middle, name = (start + end + 1) / 2, f"stage {stages[start]}"
+        above = axes.get_xaxis_transform()
+        axes.text(middle, 1.004, name, transform=above, ha="center", fontsize=11)
