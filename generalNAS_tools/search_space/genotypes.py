@@ -130,15 +130,12 @@ def parse_genotype(value: Any, *, source: str) -> Genotype:
         value = [value[name] for name in Genotype._fields]
     if not isinstance(value, list | tuple) or len(value) != len(Genotype._fields):
         raise ValueError(f"{source}: expected a genotype of {len(Genotype._fields)} fields")
-    normal, normal_concat, reduce, reduce_concat, rnn, rnn_concat = value
-    return Genotype(
-        _genes(normal, "normal", source),
-        _concat(normal_concat, CNN_CELL.outputs, "normal_concat", source),
-        _genes(reduce, "reduce", source),
-        _concat(reduce_concat, CNN_CELL.outputs, "reduce_concat", source),
-        _genes(rnn, "rnn", source),
-        _concat(rnn_concat, RHN_CELL.outputs, "rnn_concat", source),
-    )
+    fields: dict[str, Any] = dict(zip(Genotype._fields, value, strict=True))
+    for name, kind in CELL_KINDS.items():
+        concat = f"{name}_concat"
+        fields[name] = _genes(fields[name], name, source)
+        fields[concat] = _concat(fields[concat], kind.outputs, concat, source)
+    return Genotype(**fields)
 
 
 def _genes(value: Any, field: str, source: str) -> tuple[Gene, ...]:

@@ -149,14 +149,10 @@ class _Pointwise(Function):
         if ctx.rectify:
             # In place: the depthwise convolution that follows made it for this function alone.
             grad = _threshold(grad, outputs[0], 0, grad_input=grad)
-        grad_d = None
-        if ctx.needs_input_grad[0]:
-            grad_d = _pointwise(grad, weight.transpose(1, 2), None)
-        grad_weight = grad_bias = None
-        if ctx.needs_input_grad[1]:
-            grad_weight = products(grad, d)
-        if ctx.needs_input_grad[2]:
-            grad_bias = grad.flatten(0, 1).sum(0)
+        of_d, of_weight, of_bias, _ = ctx.needs_input_grad
+        grad_d = _pointwise(grad, weight.transpose(1, 2), None) if of_d else None
+        grad_weight = products(grad, d) if of_weight else None
+        grad_bias = grad.flatten(0, 1).sum(0) if of_bias else None
         return grad_d, grad_weight, grad_bias, None
 
 

@@ -19,7 +19,8 @@ from generalNAS_tools.networks.rhn.plan import IDENTITY, RELU, SIGMOID, TANH, Ac
 from generalNAS_tools.search_space.genotypes import RHN_NODES
 
 STATES = RHN_NODES + 1
-INITIAL = (ActivationSpan(TANH, slice(0, 1)),)
+Spans = Sequence[ActivationSpan]
+INITIAL: Spans = (ActivationSpan(TANH, slice(0, 1)),)
 """The spans of the initial state, a group of one node."""
 
 
@@ -142,12 +143,7 @@ def slopes_of(values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def highway(
-    pre: Tensor,
-    state: Tensor,
-    spans: Sequence[ActivationSpan],
-    *,
-    out: Tensor,
-    work: Sequence[Tensor],
+    pre: Tensor, state: Tensor, spans: Spans, *, out: Tensor, work: Sequence[Tensor]
 ) -> None:
     """Writes s + σ(c) ∘ (f(h) − s) of a group's m nodes.
 
@@ -165,7 +161,7 @@ def highway(
 def highway_backward(
     pre: Tensor,
     state: Tensor,
-    spans: Sequence[ActivationSpan],
+    spans: Spans,
     *,
     grad: Tensor,
     grad_state: Tensor,
@@ -195,7 +191,7 @@ def highway_backward(
 
 
 def _gate_and_value(
-    pre: Tensor, spans: Sequence[ActivationSpan], work: Sequence[Tensor]
+    pre: Tensor, spans: Spans, work: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
     gate, value = work[:2]
     both = pre.to(gate.dtype)

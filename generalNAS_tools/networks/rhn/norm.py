@@ -56,10 +56,8 @@ class Norm(NamedTuple):
             batch: sequences that they are of.
         """
         count = len(moments) // 2
-        kept, shares = (
-            self.seen / (self.seen + count),
-            self.mean.new_full((count,), 1 / (self.seen + count)),
-        )
+        kept = self.seen / (self.seen + count)
+        shares = self.mean.new_full((count,), 1 / (self.seen + count))
         if self.momentum is not None:
             kept = (1 - self.momentum) ** count
             ages = torch.arange(count - 1, -1, -1, device=self.mean.device)
