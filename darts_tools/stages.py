@@ -78,7 +78,7 @@ def keep_strongest(
 ) -> BoolArray:
     """One cell's mask with at most `kept` primitives left on every edge: (E, P) → (E, P).
 
-    In the last stage `none` goes first whatever its weight.
+    With `none_first`, as in the last stage, `none` goes first whatever its weight.
     """
     ranks = np.where(mask, weights, -np.inf)
     if none_first:

@@ -17,7 +17,10 @@ _library.define("multiply(Tensor a, Tensor b) -> Tensor")
 
 
 def multiply(a: Tensor, b: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """The product of matrices (M, K) and (K, N), written into `out` if there is one."""
+    """The product of matrices (M, K) and (K, N), written into `out` if there is one.
+
+    Without gradient: for autograd functions, and where none is wanted.
+    """
     if not _suits(a, b):
         return torch.mm(a, b, out=out)
     product: Tensor = torch.ops.genomenas.multiply(a, b)

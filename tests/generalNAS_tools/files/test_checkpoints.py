@@ -1,4 +1,5 @@
 import collections
+import sys
 
 import pytest
 import torch
@@ -64,6 +65,16 @@ def nested(depth):
     return outer
 
 
+@pytest.fixture
+def _limit():
+    """Python's own limit of recursion, which torch's compiler raises."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("_limit")
 @pytest.mark.filterwarnings("ignore")  # torch calls some of these kinds unfinished, some old
 @pytest.mark.parametrize(
     "make",

@@ -5,6 +5,9 @@ from generalNAS_tools.networks import matrix_product
 from generalNAS_tools.networks.matrix_product import multiply
 from tests.generalNAS_tools.networks.by_onednn import by_onednn
 
+pytestmark = pytest.mark.skipif(
+    not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="torch without oneDNN"
+)
 LAYOUTS = {
     "rows": lambda x: x.clone(),
     "columns": lambda x: x.t().contiguous().t(),
@@ -36,16 +39,18 @@ def test_onednn_multiplies_large_matrices_of_float32_alone(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("vendor", "capability", "expected"),
+    ("vendor", "capability", "known", "expected"),
     [
-        ("AuthenticAMD", "AVX512", True),
-        ("GenuineIntel", "AVX512", False),
-        ("AuthenticAMD", "AVX2", False),
+        ("AuthenticAMD", "AVX512", True, True),
+        ("GenuineIntel", "AVX512", True, False),
+        ("AuthenticAMD", "AVX2", True, False),
+        ("AuthenticAMD", "AVX512", False, False),
     ],
 )
 def test_onednn_multiplies_where_mkl_leaves_half_of_the_width(
-    vendor, capability, expected, monkeypatch
+    vendor, capability, known, expected, monkeypatch
 ):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr("pathlib.Path.exists", lambda path: known)
     monkeypatch.setattr("pathlib.Path.read_text", lambda path, **encoding: f"vendor_id : {vendor}")
     assert matrix_product._by_onednn.__wrapped__() == expected
