@@ -115,6 +115,11 @@ def encode(text: str, source: str) -> Codes:
     return codes
 
 
+def is_sequence(text: str) -> bool:
+    """Whether every letter of a text is a base, or IUPAC's for some."""
+    return not (_CODE[_bytes(text)] == _INVALID).any()
+
+
 def reverse_complement(codes: Codes) -> Codes:
     """The other strand, (..., L); unknown bases stay unknown."""
     return np.array([3, 2, 1, 0, UNKNOWN], np.uint8)[codes[..., ::-1]]

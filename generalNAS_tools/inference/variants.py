@@ -11,14 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_generators.genome import Genome, check_bgzip, encode, import_pysam
+from data_generators.genome import Genome, check_bgzip, encode, import_pysam, is_sequence
 from data_generators.peaks import check_chromosomes
 from data_generators.planted_motifs import Codes
 from generalNAS_tools.files.atomic_files import reading
 
 log = logging.getLogger(__name__)
 _KIND = "a VCF file (plain or compressed by bgzip) or BCF file with variants"
-_BASES = set("ACGTRYSWKMBDHVNacgtryswkmbdhvn")
 _OUTSIDE = "not within its chromosome"
 
 
@@ -143,7 +142,7 @@ def _alleles(path: str) -> Iterator[Variant]:
 def _obstacle(variant: Variant, genome: Genome, seq_size: int) -> str:
     """Why a variant can't be scored, or nothing."""
     for kind, allele in (("reference", variant.reference), ("alternative", variant.alternative)):
-        if not set(allele) <= _BASES:
+        if not is_sequence(allele):
             return f"no sequence as {kind} allele (missing, symbolic or a breakend)"
     if max(len(variant.reference), len(variant.alternative)) > seq_size:
         return f"an allele longer than the model's {seq_size} bp"
