@@ -30,7 +30,7 @@ def multiply(a: Tensor, b: Tensor, *, out: Tensor | None = None) -> Tensor:
 def add_multiplied(total: Tensor, a: Tensor, b: Tensor) -> None:
     """Adds the product of matrices (M, K) and (K, N) to `total`, in place."""
     if _suits(a, b):
-        total.add_(multiply(a, b))
+        total.add_(torch.ops.genomenas.multiply(a, b))
     else:
         total.addmm_(a, b)
 

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from generalNAS_tools.networks.matrix_product import multiply
 from generalNAS_tools.networks.rhn.kernels import RHNInputs
 from generalNAS_tools.networks.rhn.norm import Norm
 from generalNAS_tools.networks.rhn.plan import Edges
-from generalNAS_tools.networks.rhn.recurrence import Differentiable
+from generalNAS_tools.networks.rhn.recurrence import Differentiable, weight_grad
 from generalNAS_tools.networks.rhn.steps import Step
 
 log = logging.getLogger(__name__)
@@ -180,7 +179,7 @@ class _Recurrence:
         if self.step.weights:
             feed = self.step.fixed(fixed).feed
             weights = [
-                _product(feed(torch.stack(previous)), grad_pre),
+                weight_grad(feed(torch.stack(previous)), grad_pre),
                 self._wall_grad(feed, grads),
             ]
         return [mixed, grad_pre, carried, *weights]
@@ -194,7 +193,7 @@ class _Recurrence:
         size = self.saved[0][0].shape[1]
         total = grads[0][0].new_zeros(2 * size * len(self.step.edges), size)
         for number, some in zip(self.step.feeding, self.step.columns(2 * size), strict=True):
-            total[some] += _product(feed(self._states(number)), torch.stack(grads.pop(0))).t()
+            total[some] += weight_grad(feed(self._states(number)), torch.stack(grads.pop(0))).t()
         return total
 
     def _mixing_grad(self, raws: list[Tensor]) -> Tensor:
@@ -207,8 +206,3 @@ class _Recurrence:
         order = sorted(range(len(edges)), key=lambda k: edges[k].row or 0)
         rows = sums.sum(1).unbind(1)
         return torch.stack([rows[k] for k in order])
-
-
-def _product(states: Tensor, grad: Tensor) -> Tensor:
-    """Gradient of the matrix between states (T, B, H) and pre-activations (T, B, 2Hm)."""
-    return multiply(states.flatten(0, 1).t(), grad.flatten(0, 1))

@@ -85,9 +85,14 @@ class Recurrence:
         previous = torch.cat([inputs.hidden[None], output[:-1]])
         fed = (previous, *(part.rows(saved.states, 1) for part in inputs.parts))
         return [
-            multiply(inputs.feed(states).reshape(-1, states.shape[-1]).t(), z.view(-1, z.shape[-1]))
+            weight_grad(inputs.feed(states), z)
             for states, z in zip(fed, (saved.initial, *saved.nodes), strict=True)
         ]
+
+
+def weight_grad(states: Tensor, grad: Tensor) -> Tensor:
+    """Gradient of the matrix between states (..., H) and pre-activations (..., W): (H, W)."""
+    return multiply(states.reshape(-1, states.shape[-1]).t(), grad.reshape(-1, grad.shape[-1]))
 
 
 def run(kind: type[Recurrence], inputs: RHNInputs) -> Tensor:
