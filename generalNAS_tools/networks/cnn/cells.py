@@ -189,9 +189,7 @@ class FinalCell(nn.Module):
             states = [self.preprocess0(state0), self.preprocess1(state1)]
             rectified: dict[int, Tensor] = {}
             for number, (_, state) in enumerate(self.genes):
-                if self._modules_of(number) and state not in rectified:
-                    rectified[state] = functional.relu(states[state])
-                result = self._operation(number, states[state], rectified.get(state))
+                result = self._operation(number, states[state], rectified)
                 if self.training and drop_path > 0 and result is not states[state]:
                     kept = result.new_empty(len(result), 1, 1).bernoulli_(1 - drop_path)
                     result = result * (kept / (1 - drop_path))
@@ -205,16 +203,19 @@ class FinalCell(nn.Module):
         """Views of the weights and BatchNorm state of the number-th gene, in forward order."""
         return [tensor for part in self._modules_of(number) for tensor in part.tensors(0)]
 
-    def _operation(self, number: int, x: Tensor, rectified: Tensor | None) -> Tensor:
+    def _operation(self, number: int, x: Tensor, rectified: dict[int, Tensor]) -> Tensor:
+        """What a gene makes of its state x; rectifies it once for all genes that read it so."""
         name, state = self.genes[number]
         if name in POOLS:
             return pool(name, x, self.shape.stride_from(state))
         parts = self._modules_of(number)
-        if rectified is None or not parts:
+        if not parts:
             return x
+        if state not in rectified:
+            rectified[state] = functional.relu(x)
         *first, last = parts
         levels = [[Batch(part, [0])] for part in first]
-        read = rectified[:, :: parts[0].step].unsqueeze(2)
+        read = rectified[state][:, :: parts[0].step].unsqueeze(2)
         return last(run_parts(levels, read), [0]).squeeze(2)
 
     def _modules_of(self, number: int) -> list[BatchedPart]:
