@@ -19,7 +19,7 @@ SHORTEST = ((1 + KERNEL - 1) * POOL + KERNEL - 1) * POOL + KERNEL - 1
 
 
 def _pooled(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    """A convolution, pooled; ReLU after the pool, which commutes, touches a quarter as much."""
+    """A convolution, pooled; ReLU and max-pool commute, after the pool it touches a quarter."""
     return nn.Conv1d(inputs, outputs, KERNEL), nn.MaxPool1d(POOL), nn.ReLU(), nn.Dropout(0.2)
 
 
@@ -40,7 +40,6 @@ class DeepSEA(nn.Sequential):
         length = (seq_size - KERNEL + 1) // POOL
         length = (length - KERNEL + 1) // POOL
         length = length - KERNEL + 1
-        # ReLU and max-pool commute; ReLU after the pool touches a quarter of the positions.
         features = nn.Sequential(
             *_pooled(4, first),
             *_pooled(first, second),
