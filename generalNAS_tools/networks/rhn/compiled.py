@@ -127,14 +127,14 @@ class _Recurrence:
         norm: BatchNorm of a supernet's states.
         h_mask: dropout mask (B, H) or None.
         pieces: the time step's functions.
-        saved: by time step what `step.backward` needs.
+        saved: what `step.backward` needs, (T, …) each.
     """
 
     pieces: dict[str, Piece]
 
     def __init__(self, step: Step, norm: Norm | None, h_mask: Tensor | None) -> None:
         self.step, self.norm, self.h_mask = step, norm, h_mask
-        self.saved: list[Sequence[Tensor]] = []
+        self.saved: list[Tensor] = []
 
     def fixed(self, tensors: Sequence[Any]) -> list[Tensor]:
         """What all time steps share, as `step` takes it."""
@@ -147,10 +147,15 @@ class _Recurrence:
     def forward(self, tensors: Sequence[Any]) -> Tensor:
         """Output (T, B, H)."""
         fixed, count, outputs, moments = self.fixed(tensors), self.step.num_saved, [tensors[2]], []
-        for row in tensors[1].unbind():
+        rows, steps = tensors[1].unbind(), []
+        for t, row in enumerate(rows):
             output, *rest = self.pieces["forward"](outputs[-1], row, *fixed)
             outputs.append(output)
-            self.saved.append(rest[:count])
+            if count and not t:
+                self.saved = [x.new_empty(len(rows), *x.shape) for x in rest[:count]]
+                steps = _by_step(self.saved)
+            if count:  # into memory of all time steps, while the cache still holds them
+                torch._foreach_copy_(steps[t], rest[:count])
             moments += rest[count:]
         if moments and self.norm:
             self.norm.average(moments, len(output))
@@ -158,51 +163,48 @@ class _Recurrence:
 
     def backward(self, grad: Tensor, output: Tensor, tensors: Sequence[Any]) -> list[Tensor | None]:
         """Gradients of `tensors`."""
-        fixed, previous = self.fixed(tensors), [tensors[2], *output[:-1].unbind()]
-        carried, results, grad = torch.zeros_like(tensors[2]), [], grad.contiguous()
+        fixed, previous = self.fixed(tensors), torch.cat([tensors[2][None], output[:-1]])
+        carried, grad = torch.zeros_like(tensors[2]), grad.contiguous()
+        grads, mixed = [torch.empty_like(tensors[1])], None
+        if self.step.weights:  # where nobody reads the pre-activations again, in their place
+            zs = self.saved[self.step.products]
+            grads += [torch.empty_like(z) for z in zs] if self.step.mixing else zs
+        nodes = len(self.step.edges) if self.step.mixing else 0
+        raws = output.new_empty(len(output), nodes, *carried.shape)
+        saved, steps = _by_step(self.saved), _by_step([*grads, *raws.unbind(1)])
         for t in reversed(range(len(output))):
             carried, *rest = self.pieces["backward"](
-                grad[t], carried, previous[t], *self.saved[t], *fixed
+                grad[t], carried, previous[t], *saved[t], *fixed
             )
-            results.append(rest)
-            if not self.step.mixing:
-                self.saved[t] = self.saved[t][: self.step.states]  # frees the pre-activations
-        grads = list(zip(*reversed(results), strict=True))
-        results.clear()
-        mixed, own = None, 1 + len(self.step.feeding) if self.step.weights else 1
+            torch._foreach_copy_(steps[t], rest)
         if self.step.mixing:
-            mixed = self._mixing_grad(
-                [row for rows in zip(*grads[own:], strict=True) for row in rows]
-            )
-        grad_pre = torch.stack(grads.pop(0))
+            mixed = self._mixing_grad(raws)
         weights: list[Tensor | None] = [None, None]
         if self.step.weights:
             feed = self.step.fixed(fixed).feed
-            weights = [
-                weight_grad(feed(torch.stack(previous)), grad_pre),
-                self._wall_grad(feed, grads),
-            ]
-        return [mixed, grad_pre, carried, *weights]
+            weights = [weight_grad(feed(previous), grads[0]), self._wall_grad(feed, grads[1:])]
+        return [mixed, grads[0], carried, *weights]
 
-    def _states(self, number: int) -> Tensor:
-        """A state at all time steps, (T, B, H)."""
-        return torch.stack([saved[number] for saved in self.saved])
-
-    def _wall_grad(self, feed: Callable[[Tensor], Tensor], grads: list[Any]) -> Tensor:
+    def _wall_grad(self, feed: Callable[[Tensor], Tensor], grads: Sequence[Tensor]) -> Tensor:
         """Of all w, each state's one product over all time steps."""
-        size = self.saved[0][0].shape[1]
-        total = grads[0][0].new_zeros(2 * size * len(self.step.edges), size)
-        for number, some in zip(self.step.feeding, self.step.columns(2 * size), strict=True):
-            total[some] += weight_grad(feed(self._states(number)), torch.stack(grads.pop(0))).t()
+        size = self.saved[0].shape[2]
+        total = grads[0].new_zeros(2 * size * len(self.step.edges), size)
+        columns = self.step.columns(2 * size)
+        for number, some, grad in zip(self.step.feeding, columns, grads, strict=True):
+            total[some] += weight_grad(feed(self.saved[number]), grad).t()
         return total
 
-    def _mixing_grad(self, raws: list[Tensor]) -> Tensor:
-        """Of the mixing weights (E, 4), from gradients of the nodes, one after the other."""
-        feeding, saved = self.step.feeding, zip(*self.saved, strict=True)
-        grads = torch.stack(raws).unflatten(0, (-1, len(self.step.edges)))
-        zs = [torch.stack(some) for some in [*saved][self.step.products]]
-        sums = torch.cat([*self.pieces["mixing"](grads, *map(self._states, feeding), *zs)], 2)
+    def _mixing_grad(self, raws: Tensor) -> Tensor:
+        """Of the mixing weights (E, 4), from gradients of the nodes before BatchNorm."""
+        feeding, zs = self.step.feeding, self.saved[self.step.products]
+        states = [self.saved[number] for number in feeding]
+        sums = torch.cat([*self.pieces["mixing"](raws, *states, *zs)], 2)
         edges = [edge for number in feeding for edge in self.step.edges[number]]
         order = sorted(range(len(edges)), key=lambda k: edges[k].row or 0)
         rows = sums.sum(1).unbind(1)
         return torch.stack([rows[k] for k in order])
+
+
+def _by_step(series: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+    """Views of each time step of some series (T, …)."""
+    return list(zip(*(some.unbind() for some in series), strict=True))
