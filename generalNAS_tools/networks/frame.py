@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from generalNAS_tools.networks.cnn.cells import CellShape
 from generalNAS_tools.networks.cnn.convolutions import RowConv
+from generalNAS_tools.networks.matrix_product import Dense
 from generalNAS_tools.search_space.edge_masks import Masks
 from generalNAS_tools.search_space.genotypes import RHN_NODES, Genotype
 
@@ -143,7 +144,7 @@ class Network(nn.Module):
         self.stem = stem(shapes[0].in_channels[0])
         self.cells, self.rhn = nn.ModuleList(cells), recurrent
         width = num_time_steps(options.seq_size, shapes) * 4 * shapes[-1].channels
-        hidden, last = nn.Linear(width, HEAD_SIZE), nn.Linear(HEAD_SIZE, options.num_targets)
+        hidden, last = Dense(width, HEAD_SIZE), Dense(HEAD_SIZE, options.num_targets)
         for layer in (hidden, last):
             nn.init.uniform_(layer.weight, -INIT_RANGE, INIT_RANGE)
             nn.init.zeros_(layer.bias)

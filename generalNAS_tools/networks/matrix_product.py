@@ -6,9 +6,13 @@ AMD's oneDNN, by which torch convolves, takes half as long.
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 _LEAST = 1 << 20
 """Multiplications of a product from which on oneDNN's longer call pays."""
@@ -33,6 +37,37 @@ def add_multiplied(total: Tensor, a: Tensor, b: Tensor) -> None:
         total.add_(torch.ops.genomenas.multiply(a, b))
     else:
         total.addmm_(a, b)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Maps x: (..., K) → (..., N) by a matrix (N, K), then adds bias (N,); differentiable once."""
+    rows = x.flatten(0, -2)
+    if torch.is_autocast_enabled(x.device.type) or not _suits(rows, weight.t()):
+        return functional.linear(x, weight, bias)
+    product: Tensor = _Linear.apply(rows, weight).unflatten(0, x.shape[:-1])
+    return product if bias is None else product + bias
+
+
+class Dense(nn.Linear):
+    """A dense layer, by `linear`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps x: (..., K) → (..., N)."""
+        return linear(x, self.weight, self.bias)
+
+
+class _Linear(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return multiply(x, weight.t())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        (x, weight), (of_x, of_weight) = ctx.saved_tensors, ctx.needs_input_grad
+        grad_x = multiply(grad, weight) if of_x else None
+        return grad_x, multiply(grad.t(), x) if of_weight else None
 
 
 def _suits(a: Tensor, b: Tensor) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from generalNAS_tools.networks.matrix_product import linear
 from generalNAS_tools.networks.rhn import compiled
 from generalNAS_tools.networks.rhn.final_kernel import FinalRecurrence
 from generalNAS_tools.networks.rhn.kernels import STATES, RHNInputs
@@ -83,7 +84,7 @@ class RHN(nn.Module):
             w0 = self.W0.to(products)
             return RHNInputs(
                 *(parts, None, None if h_mask is None else h_mask.to(states), None),
-                pre=(fed @ w0[: self.hidden_size]).contiguous(),
+                pre=linear(fed, w0[: self.hidden_size].t()).contiguous(),
                 hidden=start.to(states).contiguous(),
                 w0=w0[self.hidden_size :],
                 w=tuple(matrix.to(products) for matrix in w),

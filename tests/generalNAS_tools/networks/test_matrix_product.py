@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from generalNAS_tools.networks import matrix_product
-from generalNAS_tools.networks.matrix_product import multiply
+from generalNAS_tools.networks.matrix_product import Dense, linear, multiply
 from tests.generalNAS_tools.networks.by_onednn import by_onednn
 
 pytestmark = pytest.mark.skipif(
@@ -25,6 +25,38 @@ def test_onednn_multiplies_matrices_of_any_layout(left, right):
         product = multiply(left(a), right(b))
     torch.testing.assert_close(product, (a.double() @ b.double()).float())
     assert product.is_contiguous()
+
+
+@pytest.mark.parametrize("needed", [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("shape", [(5, 7), (3, 5, 7)])
+def test_a_dense_layer_by_onednn_and_its_gradients(shape, needed):
+    torch.manual_seed(0)
+    weight, x, grad = torch.randn(11, 7), torch.randn(shape), torch.randn(*shape[:-1], 11)
+    bias = torch.randn(11)
+    results = []
+    for dtype in (torch.float64, torch.float32):
+        leaves = [own.to(dtype, copy=True) for own in (x, weight)]
+        for leaf, wanted in zip(leaves, needed, strict=True):
+            leaf.requires_grad_(wanted)
+        with by_onednn() as asked:
+            y = linear(*leaves, bias.to(dtype))
+            y.backward(grad.to(dtype))
+        assert asked.call_count == (0 if dtype == torch.float64 else 2 + sum(needed))
+        results.append([y, *(leaf.grad for leaf in leaves)])
+    for plain, own, wanted in zip(*results, (True, *needed), strict=True):
+        assert (own is not None) == wanted
+        if wanted:
+            torch.testing.assert_close(own, plain.float())
+
+
+def test_a_dense_layer_leaves_the_dtype_to_autocast():
+    torch.manual_seed(0)
+    layer, x = Dense(7, 11), torch.randn(5, 7)
+    with by_onednn() as asked, torch.autocast("cpu", torch.bfloat16):
+        y = layer(x)
+        assert torch.equal(y, torch.nn.functional.linear(x, layer.weight, layer.bias))
+    assert y.dtype == torch.bfloat16
+    assert not asked.called
 
 
 def test_onednn_multiplies_large_matrices_of_float32_alone(monkeypatch):
