@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
+from generalNAS_tools.networks.cnn import few_channels
 from generalNAS_tools.networks.cnn.convolutions import RowConv, from_nchw, to_nchw
+from generalNAS_tools.networks.cnn.few_channels import has_few_channels
 
 IDENTITY = "skip_connect"
 POOLS = ("max_pool_5", "avg_pool_5")
@@ -51,6 +53,8 @@ input and are therefore one; with a kernel of 1 its depthwise convolution falls 
 
 def pool(name: str, x: Tensor, stride: int) -> Tensor:
     """Max or average pooling over 5 positions: (B, L, C) → (B, L', C)."""
+    if name != "max_pool_5" and has_few_channels(x):
+        return few_channels.average(x, POOL_KERNEL, stride)
     window, step, padding = (1, POOL_KERNEL), (1, stride), (0, POOL_KERNEL // 2)
     if name == "max_pool_5":
         return from_nchw(functional.max_pool2d(to_nchw(x), window, step, padding))
@@ -71,6 +75,11 @@ class RowNorm(nn.BatchNorm1d):
         mean, var = statistics or self.statistics
         weight = self.weight if scale is None else scale
         assert self.momentum is not None
+        if self.training and weight is None and has_few_channels(x) and x[..., 0].numel() > 1:
+            y, *moments = few_channels.normalise(x, self.eps)
+            for running, moment in zip((mean, var), moments, strict=True):
+                running.lerp_(moment, self.momentum)
+            return y
         return from_nchw(
             functional.batch_norm(
                 to_nchw(x), mean, var, weight, self.bias, self.training, self.momentum, self.eps
@@ -125,6 +134,8 @@ def join_lists(batches: Sequence[Sequence[int]]) -> list[int]:
 
 def repeat(x: Tensor, count: int) -> Tensor:
     """The same for every operation: (B, L, 1, C) → (B, L, n, C)."""
+    if count > 1 and has_few_channels(x):
+        return few_channels.repeat(x, count)
     return x if count == 1 else _Repeat.apply(x, count)
 
 
