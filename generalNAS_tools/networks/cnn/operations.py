@@ -53,11 +53,11 @@ input and are therefore one; with a kernel of 1 its depthwise convolution falls 
 
 def pool(name: str, x: Tensor, stride: int) -> Tensor:
     """Max or average pooling over 5 positions: (B, L, C) → (B, L', C)."""
-    if name != "max_pool_5" and has_few_channels(x):
-        return few_channels.average(x, POOL_KERNEL, stride)
     window, step, padding = (1, POOL_KERNEL), (1, stride), (0, POOL_KERNEL // 2)
     if name == "max_pool_5":
         return from_nchw(functional.max_pool2d(to_nchw(x), window, step, padding))
+    if has_few_channels(x):
+        return few_channels.average(x, POOL_KERNEL, stride)
     return from_nchw(
         functional.avg_pool2d(to_nchw(x), window, step, padding, count_include_pad=False)
     )
@@ -134,9 +134,9 @@ def join_lists(batches: Sequence[Sequence[int]]) -> list[int]:
 
 def repeat(x: Tensor, count: int) -> Tensor:
     """The same for every operation: (B, L, 1, C) → (B, L, n, C)."""
-    if count > 1 and has_few_channels(x):
-        return few_channels.repeat(x, count)
-    return x if count == 1 else _Repeat.apply(x, count)
+    if count == 1:
+        return x
+    return few_channels.repeat(x, count) if has_few_channels(x) else _Repeat.apply(x, count)
 
 
 class _Repeat(Function):

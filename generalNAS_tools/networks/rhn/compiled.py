@@ -128,6 +128,7 @@ class _Recurrence:
         h_mask: dropout mask (B, H) or None.
         pieces: the time step's functions.
         saved: what `step.backward` needs, (T, …) each.
+        saved_by_step: views of it.
     """
 
     pieces: dict[str, Piece]
@@ -135,6 +136,7 @@ class _Recurrence:
     def __init__(self, step: Step, norm: Norm | None, h_mask: Tensor | None) -> None:
         self.step, self.norm, self.h_mask = step, norm, h_mask
         self.saved: list[Tensor] = []
+        self.saved_by_step: list[tuple[Tensor, ...]] = []
 
     def fixed(self, tensors: Sequence[Any]) -> list[Tensor]:
         """What all time steps share, as `step` takes it."""
@@ -147,15 +149,15 @@ class _Recurrence:
     def forward(self, tensors: Sequence[Any]) -> Tensor:
         """Output (T, B, H)."""
         fixed, count, outputs, moments = self.fixed(tensors), self.step.num_saved, [tensors[2]], []
-        rows, steps = tensors[1].unbind(), []
+        rows = tensors[1].unbind()
         for t, row in enumerate(rows):
             output, *rest = self.pieces["forward"](outputs[-1], row, *fixed)
             outputs.append(output)
             if count and not t:
                 self.saved = [x.new_empty(len(rows), *x.shape) for x in rest[:count]]
-                steps = _by_step(self.saved)
+                self.saved_by_step = _by_step(self.saved)
             if count:  # into memory of all time steps, while the cache still holds them
-                torch._foreach_copy_(steps[t], rest[:count])
+                torch._foreach_copy_(self.saved_by_step[t], rest[:count])
             moments += rest[count:]
         if moments and self.norm:
             self.norm.average(moments, len(output))
@@ -171,11 +173,10 @@ class _Recurrence:
             grads += [torch.empty_like(z) for z in zs] if self.step.mixing else zs
         nodes = len(self.step.edges) if self.step.mixing else 0
         raws = output.new_empty(len(output), nodes, *carried.shape)
-        saved, steps = _by_step(self.saved), _by_step([*grads, *raws.unbind(1)])
+        steps = _by_step([*grads, *raws.unbind(1)])
         for t in reversed(range(len(output))):
-            carried, *rest = self.pieces["backward"](
-                grad[t], carried, previous[t], *saved[t], *fixed
-            )
+            saved = self.saved_by_step[t]
+            carried, *rest = self.pieces["backward"](grad[t], carried, previous[t], *saved, *fixed)
             torch._foreach_copy_(steps[t], rest)
         if self.step.mixing:
             mixed = self._mixing_grad(raws)
