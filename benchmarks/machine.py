@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
-from generalNAS_tools.networks.matrix_product import multiply
+from generalNAS_tools.networks.matrix_product import PRODUCT, multiply
 
 SIDE = {"cpu": 2048, "cuda": 8192}
 """Rows of the square matrices whose product tells the peak."""
@@ -31,7 +31,10 @@ def count_operations() -> FlopCounterMode:
     """Counts floating-point operations within a block; `get_total_flops` gives them."""
     return FlopCounterMode(
         display=False,
-        custom_mapping={torch.ops.aten.convolution_backward: _convolution_backward},
+        custom_mapping={
+            torch.ops.aten.convolution_backward: _convolution_backward,
+            PRODUCT: lambda a, b, out_shape: 2 * a[0] * a[1] * b[1],
+        },
     )
 
 

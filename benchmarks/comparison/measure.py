@@ -10,9 +10,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from baseline_models.networks import build_baseline
+from benchmarks.machine import count_operations
 from benchmarks.settings import seconds_of
 from generalNAS_tools.files.atomic_files import atomic_write
 from generalNAS_tools.files.checkpoints import load_weights
@@ -67,7 +67,7 @@ def measure(trained: Trained, device: torch.device, options: MeasuredOptions) ->
     """Parameters, multiply-adds of one sequence, and seconds a sequence takes in a batch."""
     network = trained.network.to(device).eval()
     x = torch.zeros(options.batch_size, 4, trained.seq_size, device=device)
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+    with torch.inference_mode(), count_operations() as counter:
         network(x[:1])
     with torch.inference_mode():
         taken = [seconds_of(lambda: network(x), device) for _ in range(options.repeats + 1)]

@@ -122,6 +122,7 @@ class Network(nn.Module):
         cell: makes a cell of its part and its shape.
         rhn: makes the RHN of its width, its part and rates of dropout.
         stem: makes the stem of its number of channels.
+        dense: the head's layers.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Network(nn.Module):
         cell: Callable[..., nn.Module],
         rhn: Callable[..., nn.Module],
         stem: Callable[[int], nn.Module] = Stem,
+        dense: type[nn.Linear] = Dense,
     ) -> None:
         super().__init__()
         shapes = cell_shapes(options.init_channels, options.layers)
@@ -144,7 +146,7 @@ class Network(nn.Module):
         self.stem = stem(shapes[0].in_channels[0])
         self.cells, self.rhn = nn.ModuleList(cells), recurrent
         width = num_time_steps(options.seq_size, shapes) * 4 * shapes[-1].channels
-        hidden, last = Dense(width, HEAD_SIZE), Dense(HEAD_SIZE, options.num_targets)
+        hidden, last = dense(width, HEAD_SIZE), dense(HEAD_SIZE, options.num_targets)
         for layer in (hidden, last):
             nn.init.uniform_(layer.weight, -INIT_RANGE, INIT_RANGE)
             nn.init.zeros_(layer.bias)

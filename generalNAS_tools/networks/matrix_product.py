@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 _LEAST = 1 << 20
 """Multiplications of a product from which on oneDNN's longer call pays."""
 _library = torch.library.Library("genomenas", "DEF")
 _library.define("multiply(Tensor a, Tensor b) -> Tensor")
+PRODUCT = torch.ops.genomenas.multiply
+"""By oneDNN."""
 
 
 def multiply(a: Tensor, b: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -27,24 +28,24 @@ def multiply(a: Tensor, b: Tensor, *, out: Tensor | None = None) -> Tensor:
     """
     if not _suits(a, b):
         return torch.mm(a, b, out=out)
-    product: Tensor = torch.ops.genomenas.multiply(a, b)
+    product: Tensor = PRODUCT(a, b)
     return product if out is None else out.copy_(product)
 
 
 def add_multiplied(total: Tensor, a: Tensor, b: Tensor) -> None:
     """Adds the product of matrices (M, K) and (K, N) to `total`, in place."""
     if _suits(a, b):
-        total.add_(torch.ops.genomenas.multiply(a, b))
+        total.add_(PRODUCT(a, b))
     else:
         total.addmm_(a, b)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Maps x: (..., K) → (..., N) by a matrix (N, K), then adds bias (N,); differentiable once."""
-    rows = x.flatten(0, -2)
-    if torch.is_autocast_enabled(x.device.type) or not _suits(rows, weight.t()):
+    """Maps x: (..., K) → (..., N) by a matrix (N, K), then adds bias (N,); with gradient."""
+    if torch.is_autocast_enabled(x.device.type) or not _suits(x, weight.t()):
         return functional.linear(x, weight, bias)
-    product: Tensor = _Linear.apply(rows, weight).unflatten(0, x.shape[:-1])
+    product: Tensor = _Linear.apply(x.reshape(-1, x.shape[-1]), weight)
+    product = product.view(*x.shape[:-1], -1)
     return product if bias is None else product + bias
 
 
@@ -59,21 +60,21 @@ class Dense(nn.Linear):
 class _Linear(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
+        of_x, of_weight = ctx.needs_input_grad
+        ctx.save_for_backward(x if of_weight else None, weight if of_x else None)
         return multiply(x, weight.t())
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        (x, weight), (of_x, of_weight) = ctx.saved_tensors, ctx.needs_input_grad
-        grad_x = multiply(grad, weight) if of_x else None
-        return grad_x, multiply(grad.t(), x) if of_weight else None
+        x, weight = ctx.saved_tensors
+        grad_x = None if weight is None else _Linear.apply(grad, weight.t())
+        return grad_x, None if x is None else _Linear.apply(grad.t(), x.t())
 
 
 def _suits(a: Tensor, b: Tensor) -> bool:
-    """Whether oneDNN is to multiply two matrices; never in a program for others (torch.export)."""
-    single = a.dtype == torch.float32 and a.device.type == "cpu"
-    if torch.compiler.is_compiling() or not single:
+    """Whether oneDNN is to multiply matrices; never in a program for others (torch.export)."""
+    single = a.dtype == b.dtype == torch.float32 and a.device.type == "cpu"
+    if torch.compiler.is_compiling() or not single or a.shape[-1] != len(b):
         return False
     return a.numel() * b.shape[1] >= _LEAST and _by_onednn()
 

@@ -127,7 +127,7 @@ class PlainStem(nn.Sequential):
 class PlainFinalNetwork(FinalNetwork):
     """The plain form of `FinalNetwork`; `take_weights` gives it the weights of one."""
 
-    cell, rhn, stem = PlainCell, PlainRHN, PlainStem
+    cell, rhn, stem, dense = PlainCell, PlainRHN, PlainStem, nn.Linear
 
     def forward(self, x: Tensor) -> NetworkOutput:
         """Logits and RHN outputs of one-hot DNA `x`, (B, 4, L)."""

@@ -14,9 +14,8 @@ class PlainSupernet(nn.Module):
     def __init__(self, masks, options):
         super().__init__()
         self.shapes = cell_shapes(options.init_channels, options.layers)
-        self.network = Network(
-            masks, options, cell=PlainSearchCell, rhn=PlainSearchRHN, stem=PlainStem
-        )
+        parts = {"cell": PlainSearchCell, "rhn": PlainSearchRHN, "stem": PlainStem}
+        self.network = Network(masks, options, **parts, dense=nn.Linear)
 
     def forward(self, x, mixing):
         inputs = [

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from generalNAS_tools.networks.cnn.convolutions import depthwise
 
@@ -25,7 +26,7 @@ def has_few_channels(x: Tensor) -> bool:
 
 def average(x: Tensor, kernel: int, stride: int) -> Tensor:
     """Average pooling that doesn't count the padding: (B, L, C) → (B, L', C)."""
-    middles, reach = torch.arange(0, x.shape[1], stride), kernel // 2
+    middles, reach = torch.arange(0, x.shape[1], stride, device=x.device), kernel // 2
     counts = (middles + reach).clamp_max(x.shape[1] - 1) - (middles - reach).clamp_min(0) + 1
     sums = depthwise(x, x.new_ones(x.shape[2], 1, kernel), stride=stride, dilation=1)
     return sums / counts.unsqueeze(1)
@@ -33,7 +34,7 @@ def average(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 def repeat(x: Tensor, count: int) -> Tensor:
     """The same for every operation: (B, L, 1, C) → (B, L, n, C)."""
-    copies = torch.eye(x.shape[3], dtype=x.dtype).repeat(1, count)
+    copies = torch.eye(x.shape[3], dtype=x.dtype, device=x.device).repeat(1, count)
     return (x.squeeze(2) @ copies).unflatten(2, (count, -1))
 
 
@@ -57,6 +58,7 @@ class _Normalise(Function):
         return y.view_as(x), mean, var.mul_(count / (count - 1))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, None]:
         y, scale = ctx.saved_tensors
         wide, channels = grad.reshape(y.shape), grad.shape[2]

@@ -156,7 +156,7 @@ class _Recurrence:
             if count and not t:
                 self.saved = [x.new_empty(len(rows), *x.shape) for x in rest[:count]]
                 self.saved_by_step = _by_step(self.saved)
-            if count:  # into memory of all time steps, while the cache still holds them
+            if count:  # to where all time steps lie, while the cache still holds them
                 torch._foreach_copy_(self.saved_by_step[t], rest[:count])
             moments += rest[count:]
         if moments and self.norm:
@@ -167,8 +167,9 @@ class _Recurrence:
         """Gradients of `tensors`."""
         fixed, previous = self.fixed(tensors), torch.cat([tensors[2][None], output[:-1]])
         carried, grad = torch.zeros_like(tensors[2]), grad.contiguous()
-        grads, mixed = [torch.empty_like(tensors[1])], None
-        if self.step.weights:  # where nobody reads the pre-activations again, in their place
+        # Gradients of pre-activations take their place where nobody reads them again.
+        grads, mixed = [self.saved[self.step.states]], None
+        if self.step.weights:
             zs = self.saved[self.step.products]
             grads += [torch.empty_like(z) for z in zs] if self.step.mixing else zs
         nodes = len(self.step.edges) if self.step.mixing else 0

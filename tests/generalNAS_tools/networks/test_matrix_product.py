@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from benchmarks.machine import count_operations
 from generalNAS_tools.networks import matrix_product
 from generalNAS_tools.networks.matrix_product import Dense, linear, multiply
 from tests.generalNAS_tools.networks.by_onednn import by_onednn
@@ -8,6 +9,7 @@ from tests.generalNAS_tools.networks.by_onednn import by_onednn
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="torch without oneDNN"
 )
+DOUBLE = torch.zeros(11, 7, dtype=torch.float64)
 LAYOUTS = {
     "rows": lambda x: x.clone(),
     "columns": lambda x: x.t().contiguous().t(),
@@ -28,25 +30,36 @@ def test_onednn_multiplies_matrices_of_any_layout(left, right):
 
 
 @pytest.mark.parametrize("needed", [(True, True), (True, False), (False, True)])
-@pytest.mark.parametrize("shape", [(5, 7), (3, 5, 7)])
+@pytest.mark.parametrize("shape", [(7,), (5, 7), (3, 5, 7)])
 def test_a_dense_layer_by_onednn_and_its_gradients(shape, needed):
     torch.manual_seed(0)
-    weight, x, grad = torch.randn(11, 7), torch.randn(shape), torch.randn(*shape[:-1], 11)
-    bias = torch.randn(11)
+    weight, x, bias = torch.randn(11, 7), torch.randn(shape), torch.randn(11)
     results = []
     for dtype in (torch.float64, torch.float32):
         leaves = [own.to(dtype, copy=True) for own in (x, weight)]
-        for leaf, wanted in zip(leaves, needed, strict=True):
-            leaf.requires_grad_(wanted)
+        wanted = [leaf for leaf, some in zip(leaves, needed, strict=True) if some]
+        for leaf in wanted:
+            leaf.requires_grad_()
         with by_onednn() as asked:
             y = linear(*leaves, bias.to(dtype))
-            y.backward(grad.to(dtype))
-        assert asked.call_count == (0 if dtype == torch.float64 else 2 + sum(needed))
-        results.append([y, *(leaf.grad for leaf in leaves)])
-    for plain, own, wanted in zip(*results, (True, *needed), strict=True):
-        assert (own is not None) == wanted
-        if wanted:
-            torch.testing.assert_close(own, plain.float())
+            first = torch.autograd.grad(y.tanh().sum(), wanted, create_graph=True)
+            second = torch.autograd.grad(sum(grad.square().sum() for grad in first), wanted)
+        assert asked.called == (dtype == torch.float32)
+        results.append([y, *first, *second])
+    for plain, own in zip(*results, strict=True):
+        torch.testing.assert_close(own, plain.float(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("x", "weight"), [(torch.zeros(5, 8), torch.zeros(11, 7)), (torch.zeros(5, 7), DOUBLE)]
+)
+def test_operands_that_do_not_match_are_refused_as_ever(x, weight):
+    messages = []
+    for on in (False, True):
+        with by_onednn(on), pytest.raises(RuntimeError) as refusal:
+            linear(x, weight)
+        messages.append(str(refusal.value))
+    assert messages[0] == messages[1]
 
 
 def test_a_dense_layer_leaves_the_dtype_to_autocast():
@@ -57,6 +70,13 @@ def test_a_dense_layer_leaves_the_dtype_to_autocast():
         assert torch.equal(y, torch.nn.functional.linear(x, layer.weight, layer.bias))
     assert y.dtype == torch.bfloat16
     assert not asked.called
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_products_count_the_same_whoever_multiplies(on):
+    with by_onednn(on), count_operations() as counter:
+        multiply(torch.zeros(3, 5), torch.zeros(5, 7))
+    assert counter.get_total_flops() == 2 * 3 * 5 * 7
 
 
 def test_onednn_multiplies_large_matrices_of_float32_alone(monkeypatch):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions, cell_shapes, num_time_steps
@@ -121,6 +122,11 @@ def test_final_network_agrees_with_its_plain_form(seq_size):
     plain.eval()
     with torch.no_grad():
         torch.testing.assert_close(fast(x).logits, plain(x).logits, rtol=1e-8, atol=1e-12)
+
+
+def test_the_head_of_the_plain_form_is_ordinary_modules():
+    plain = PlainFinalNetwork(GENOTYPE, NetworkOptions(24, 3, 2, 3))
+    assert {type(layer) for layer in plain.network.head} == {nn.Dropout, nn.Linear, nn.ReLU}
 
 
 def weight_gradients(network, arguments):
