@@ -153,10 +153,10 @@ class _Recurrence:
         for t, row in enumerate(rows):
             output, *rest = self.pieces["forward"](outputs[-1], row, *fixed)
             outputs.append(output)
-            if count and not t:
-                self.saved = [x.new_empty(len(rows), *x.shape) for x in rest[:count]]
-                self.saved_by_step = _by_step(self.saved)
             if count:  # to where all time steps lie, while the cache still holds them
+                if not t:
+                    self.saved = [x.new_empty(len(rows), *x.shape) for x in rest[:count]]
+                    self.saved_by_step = _by_step(self.saved)
                 torch._foreach_copy_(self.saved_by_step[t], rest[:count])
             moments += rest[count:]
         if moments and self.norm:
