@@ -67,14 +67,17 @@ def running(folder):
 
 
 def hurry(job, driver, folder):
-    """SLURM lets a requeued job wait for two minutes; this one starts at once."""
+    """SLURM lets a requeued job wait for two minutes; this one starts soon.
+
+    Not in the second it was killed: a node refuses what was allowed no later than its last kill.
+    """
 
     def told():
         state = slurm_node.tell("squeue", "-h", "-r", "-j", job, "-o", "%T", check=False).strip()
         return state == "PENDING"
 
     wait_for(told, driver, folder)
-    slurm_node.tell("scontrol", "update", f"jobid={job}", "starttime=now")
+    slurm_node.tell("scontrol", "update", f"jobid={job}", "starttime=now+2")
 
 
 def test_a_comparison_on_slurm_ends_like_one_here(node, toy, tmp_path):
