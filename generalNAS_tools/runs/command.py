@@ -26,7 +26,7 @@ from generalNAS_tools.runs.signals import Stopped, on_stop, stop_at_once
 
 log = logging.getLogger(__name__)
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 """Parameters of glibc's mallopt."""
 DIVERGED = 3
 BAD_INPUT = 2
@@ -166,12 +166,13 @@ def seed_everything(seed: int) -> None:
 def keep_freed_memory() -> None:
     """Lets glibc keep the memory of large activations between steps; elsewhere nothing changes.
 
-    Else it would be mapped and zeroed anew at every step.
+    Else it would be mapped and zeroed anew at every step. Mapping is switched off; its threshold
+    may not be raised above 32 MB in older versions (2.31, say), which then keep to 128 kB.
     """
     with contextlib.suppress(OSError, AttributeError):
         allocator = ctypes.CDLL(None)
-        for parameter in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
-            allocator.mallopt(parameter, 2**31 - 1)
+        allocator.mallopt(_MMAP_MAX, 0)
+        allocator.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def run_command(main: Callable[[], None]) -> None:

@@ -1,5 +1,7 @@
 import logging
+import platform
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -113,3 +115,19 @@ def test_seeding_repeats(monkeypatch):
         assert not torch.utils.deterministic.fill_uninitialized_memory
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks glibc")
+def test_freed_memory_is_not_mapped_anew():
+    lines = [
+        "import resource, torch",
+        "from generalNAS_tools.runs.command import keep_freed_memory",
+        "keep_freed_memory()",
+        "torch.empty(64 << 20, dtype=torch.uint8).fill_(1)",
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt",
+        "torch.empty(64 << 20, dtype=torch.uint8).fill_(1)",
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)",
+    ]
+    line = [sys.executable, "-c", "\n".join(lines)]
+    faults = int(subprocess.run(line, capture_output=True, text=True, check=True).stdout)
+    assert faults < 10  # 32 huge pages or 16,384 small ones
