@@ -115,7 +115,8 @@ def _piece(function: Piece, examples: list[Tensor]) -> Piece:
         shape_env=ShapeEnv(assume_static_by_default=True), allow_non_fake_inputs=True
     )
     with tracing(TracingContext(mode)):  # without, torch would not keep the result on disk
-        piece: Piece = _inductor.compile(graph, [*examples])
+        # Sizes are those of the examples, call after call: what made `_compiled` tell them apart.
+        piece: Piece = _inductor.compile(graph, [*examples], options={"size_asserts": False})
     return piece
 
 
