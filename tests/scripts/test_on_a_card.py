@@ -11,9 +11,11 @@ import pytest
 import torch
 from torch.nn.functional import dropout
 
+from baseline_models.networks import BASELINES
 from benchmarks.bench import peak_memory
 from benchmarks.settings import MeasuringOptions, Options
 from generalNAS_tools.data.deepsea_data import Batch
+from generalNAS_tools.load_model import load_model
 from generalNAS_tools.networks.final_network import FinalNetwork
 from generalNAS_tools.networks.frame import NetworkOptions
 from generalNAS_tools.networks.plain_network import PlainFinalNetwork, take_weights
@@ -28,11 +30,12 @@ from generalNAS_tools.search_space.genotypes import parse_genotype
 from generalNAS_tools.search_space.mixing import MixingWeights, mask_mixing
 from generalNAS_tools.training import captured_step
 from randomSearch_and_Hyperband_Tools.random_genotypes import distinct_genotypes
+from tests.generalNAS_tools.model_cases import logits, write_model
 from tests.plain_forms.network import PlainSupernet
-from tests.scripts.in_process import run_script
-from tests.scripts.runs import refusal, result, start, wait_for
+from tests.scripts.in_process import command_line, run_script
+from tests.scripts.runs import TEST, refusal, result, start, wait_for
 from tests.scripts.trajectories import digests
-from tests.scripts.trajectory_runs import GENOTYPE, RUNS
+from tests.scripts.trajectory_runs import GENOTYPE, RUNS, SEQ_SIZE
 
 ON_CARD = [
     pytest.mark.gpu,
@@ -132,6 +135,39 @@ def test_an_epoch_trains_as_on_the_cpu(name, device, tmp_path, monkeypatch):
     here = first_loss(on(name, "cpu", monkeypatch, **NO_DROPOUT), tmp_path / "here")
     there = first_loss(on(name, device, monkeypatch, **NO_DROPOUT), tmp_path / "there")
     assert there == pytest.approx(here, rel=1e-3)
+
+
+def answered_alike(on_card, again, here):
+    assert torch.equal(on_card, again)
+    torch.testing.assert_close(on_card, here, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_test_predicts_as_on_the_cpu(device, tmp_path):
+    run, found = RUNS["final"], []
+    assert run_script(run.script, run.line(tmp_path)).code == 0
+    files = {
+        "model": tmp_path / "run" / "model-a.pth",
+        "test_directory": tmp_path / "data/test.mat",
+    }
+    for number, where in enumerate((device, device, "cpu")):
+        own = {"save_dir": tmp_path / f"{number}", "save": "t", "device": where}
+        assert run_script(TEST, command_line(files | own | {"seq_size": SEQ_SIZE})).code == 0
+        predictions = np.load(tmp_path / f"{number}" / "predictions_test-t.npy")
+        found.append(torch.from_numpy(predictions))
+    answered_alike(*found)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", ["searched", *BASELINES])
+def test_a_loaded_network_answers_as_on_the_cpu(name, device, tmp_path):
+    size = 163 if name == "DeepSEA" else 38
+    write_model(tmp_path / "m.pth", name, size)
+    x = torch.eye(4)[torch.randint(4, (5, size))].transpose(1, 2)
+    places = device, device, "cpu"
+    answered_alike(
+        *(logits(load_model(tmp_path / "m.pth", device=d), x.to(d)).cpu() for d in places)
+    )
 
 
 @pytest.mark.parametrize("name", ["darts", "dep_darts", "osp", "bonas", "final", "deepsea_adamw"])
