@@ -166,13 +166,14 @@ def seed_everything(seed: int) -> None:
 def keep_freed_memory() -> None:
     """Lets glibc keep the memory of large activations between steps; elsewhere nothing changes.
 
-    Else it would be mapped and zeroed anew at every step. Mapping is switched off; its threshold
-    may not be raised above 32 MB in older versions (2.31, say), which then keep to 128 kB.
+    Else it would be mapped and zeroed anew at every step. For the main thread, which computes,
+    mapping is switched off: older versions (2.31, say) refuse a threshold of it above 32 MB and
+    would stay at 128 kB. And nothing is ever trimmed.
     """
     with contextlib.suppress(OSError, AttributeError):
         allocator = ctypes.CDLL(None)
         allocator.mallopt(_MMAP_MAX, 0)
-        allocator.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        allocator.mallopt(_TRIM_THRESHOLD, -1)
 
 
 def run_command(main: Callable[[], None]) -> None:

@@ -138,8 +138,9 @@ def test_an_epoch_trains_as_on_the_cpu(name, device, tmp_path, monkeypatch):
 
 
 def answered_alike(on_card, again, here):
+    """Compared to how far answers to several sequences lie apart."""
     assert torch.equal(on_card, again)
-    torch.testing.assert_close(on_card, here, rtol=1e-3, atol=1e-4)
+    assert (on_card - here).norm() <= 1e-2 * (here - here.mean(0)).norm()
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -162,6 +163,7 @@ def test_a_test_predicts_as_on_the_cpu(device, tmp_path):
 @pytest.mark.parametrize("name", ["searched", *BASELINES])
 def test_a_loaded_network_answers_as_on_the_cpu(name, device, tmp_path):
     size = 163 if name == "DeepSEA" else 38
+    set_arithmetic(RunOptions(), torch.device(device))  # no TF32
     write_model(tmp_path / "m.pth", name, size)
     x = torch.eye(4)[torch.randint(4, (5, size))].transpose(1, 2)
     places = device, device, "cpu"

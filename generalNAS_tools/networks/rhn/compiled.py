@@ -115,7 +115,7 @@ def _piece(function: Piece, examples: list[Tensor]) -> Piece:
         shape_env=ShapeEnv(assume_static_by_default=True), allow_non_fake_inputs=True
     )
     with tracing(TracingContext(mode)):  # without, torch would not keep the result on disk
-        # Sizes are those of the examples, call after call: what made `_compiled` tell them apart.
+        # Layouts never vary: `_compiled` tells forward's apart, the others' are made contiguous.
         piece: Piece = _inductor.compile(graph, [*examples], options={"size_asserts": False})
     return piece
 
