@@ -15,7 +15,7 @@ from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.networks.supernet import Supernet
 from generalNAS_tools.runs.loop_options import LoopOptions
 from generalNAS_tools.training.captured_step import Changed, Step, captured
-from generalNAS_tools.training.optimizers import clip_gradients, split_parameters
+from generalNAS_tools.training.optimizers import clip_gradients
 from generalNAS_tools.training.train_step import bce_loss, rank_batch, weight_loss
 
 FINITE_DIFFERENCE = 0.01
@@ -132,7 +132,7 @@ class Architect:
         groups = self.weight_optimizer.param_groups
         before = [_norm(group["params"]) for group in groups]
         if self.options.clipping is not None:
-            clip_gradients(*split_parameters(self.supernet), self.options.clipping)
+            clip_gradients(self.supernet, self.options.clipping)
         rates: dict[nn.Parameter, Tensor] = {}
         with torch.no_grad():
             for group, norm in zip(groups, before, strict=True):
@@ -169,11 +169,8 @@ def _norm(parameters: list[nn.Parameter]) -> Tensor:
 @contextlib.contextmanager
 def without_gradients(network: nn.Module) -> Iterator[None]:
     """Weights as constants: the alpha step needs no gradients of them."""
-    weights = list(network.parameters())
-    for weight in weights:
-        weight.requires_grad_(False)
+    network.requires_grad_(False)
     try:
         yield
     finally:
-        for weight in weights:
-            weight.requires_grad_(True)
+        network.requires_grad_(True)

@@ -70,8 +70,9 @@ def step_schedule(schedule: CosineAnnealingLR) -> None:
         schedule.step()
 
 
-def clip_gradients(others: list[nn.Parameter], rhn: list[nn.Parameter], clipping: Clipping) -> None:
-    """Scales the gradients of `split_parameters`, in place, where their norm is larger; no sync."""
+def clip_gradients(network: nn.Module, clipping: Clipping) -> None:
+    """Scales the gradients in place where their norm is larger; no host sync."""
+    others, rhn = split_parameters(network)
     if clipping.together is not None:
         _clip(others + rhn, clipping.together)
     else:

@@ -13,7 +13,7 @@ from generalNAS_tools.data.deepsea_data import Batch, PackedSplit
 from generalNAS_tools.files import ranks
 from generalNAS_tools.networks.frame import NetworkOutput
 from generalNAS_tools.runs.loop_options import LoopOptions
-from generalNAS_tools.training.optimizers import clip_gradients, split_parameters
+from generalNAS_tools.training.optimizers import clip_gradients
 
 Forward = Callable[[Tensor], NetworkOutput]
 
@@ -70,10 +70,9 @@ def weight_step(
     optimizer.zero_grad(set_to_none=True)
     total.backward()
     loss = loss.detach()
-    halves = split_parameters(network)
-    gradients = [p.grad for half in halves for p in half if p.grad is not None]
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
     ranks.add_up([*gradients, loss], batch.share)
     if options.clipping is not None:
-        clip_gradients(*halves, options.clipping)
+        clip_gradients(network, options.clipping)
     optimizer.step()
     return loss, output.logits.detach()

@@ -13,7 +13,7 @@ from torch import nn
 from darts_tools.architect import Architect
 from generalNAS_tools.data.deepsea_data import Batch
 from generalNAS_tools.training import train_loop
-from generalNAS_tools.training.optimizers import clip_gradients, split_parameters
+from generalNAS_tools.training.optimizers import clip_gradients
 from generalNAS_tools.training.train_step import bce_loss, weight_loss
 
 
@@ -118,7 +118,7 @@ def set_clipped(network, gradients, options):
     for weight, gradient in zip(network.parameters(), gradients, strict=True):
         weight.grad = gradient
     if options.clipping is not None:
-        clip_gradients(*split_parameters(network), options.clipping)
+        clip_gradients(network, options.clipping)
 
 
 def averaged(network, batch, inputs, count, losses):

@@ -144,7 +144,7 @@ def test_a_run_longer_than_the_cosine_stays_at_its_minimum():
 def test_clipping_together_or_apart(one_clip, before, after):
     network = Tiny()
     network.set_gradients(*before)
-    clip_gradients(*split_parameters(network), replace(OPTIONS, one_clip=one_clip).clipping)
+    clip_gradients(network, replace(OPTIONS, one_clip=one_clip).clipping)
     assert network.gradients() == pytest.approx(after, rel=1e-5)
 
 
@@ -152,7 +152,7 @@ def test_clipping_takes_weights_without_gradients():
     network = Tiny()
     network.set_gradients(3.0, 4.0)
     network.rhnlike.grad = None
-    clip_gradients(*split_parameters(network), Clipping(0.25, 5.0, 0.25))
+    clip_gradients(network, Clipping(0.25, 5.0, 0.25))
     assert network.head.weight.grad.item() == pytest.approx(0.15, rel=1e-5)
 
 
@@ -160,5 +160,5 @@ def test_clipping_apart_without_an_rhn():
     network = nn.Linear(1, 1)
     for parameter in network.parameters():
         parameter.grad = torch.full_like(parameter, 30.0)
-    clip_gradients(*split_parameters(network), Clipping(None, 5.0, 0.25))
+    clip_gradients(network, Clipping(None, 5.0, 0.25))
     assert network.weight.grad.item() == pytest.approx(5 / math.sqrt(2), rel=1e-5)
